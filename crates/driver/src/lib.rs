@@ -1,0 +1,22 @@
+//! Connections and bytes from the kernel, and nothing of WebSocket.
+//!
+//! Everything that decides is an [`Engine`]: a pure state machine that is told what happened and
+//! answers with what to do. Everything that touches the kernel is a driver: a `run(engine, …)`
+//! that keeps the [contract](seam) and knows no protocol. The server's shard and the load
+//! generator's swarm are engines; [`ring`] (io_uring) and [`tokio`] (tokio-uring) are drivers, and
+//! the simulator is one more.
+
+mod config;
+#[cfg(target_os = "linux")]
+pub mod ring;
+pub mod seam;
+#[cfg(target_os = "linux")]
+pub mod tokio;
+mod waker;
+
+pub use config::{Config, Counter, Counters, Error};
+pub use seam::{
+    CHUNK_MAX, Cause, Chunk, ConnId, Ends, Engine, Event, Heard, INDEX_MAX, Op, Opening, Severance,
+    Token,
+};
+pub use waker::{WakeSource, Waker};

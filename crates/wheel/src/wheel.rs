@@ -1,0 +1,281 @@
+//! A hashed timing wheel (Varghese and Lauck, 1987) of one level, with lazy deadlines.
+//!
+//! # Shape
+//!
+//! Time is cut into *ticks*; tick `k` fires at one instant, and slot `k mod slots` holds a doubly
+//! linked list of the keys that wait for it. The wheel turns tick by tick and hands over the keys
+//! of each list that has come due; an occupancy bitmap finds the next list in a few words, so an
+//! idle owner sleeps until then.
+//!
+//! A key farther ahead than one turn is parked in the last slot of the turn, comes up there, and
+//! is armed anew by its owner: 3 ns a turn, against a second level of wheels for everyone.
+//!
+//! A deadline that moves *later* costs nothing: the entry stays where it is, comes up early, and
+//! the owner, who alone knows the true deadline, arms it again. A deadline that moves *earlier* is
+//! unlinked and linked again, in constant time, because links go both ways.
+//!
+//! # Dither
+//!
+//! A timer that fires in step with the kernel's own tick is invisible to everything that the
+//! kernel samples at that tick (435 ms of CPU once showed as 10). So tick `k` does not fire at
+//! `k · tick` but within the last quarter of it, at a point drawn from a seed; three quarters of a
+//! tick plus that quarter are the most that lies between two ticks.
+
+use crate::Instant;
+use std::time::Duration;
+
+/// How a [`Wheel`] is laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct WheelConfig {
+    /// The longest time between two firings: no key comes later than this after its deadline
+    /// (if its owner looks).
+    pub tick: Duration,
+    /// Ticks in one turn, rounded up to a power of two. Deadlines beyond a turn are visited once
+    /// in each turn.
+    pub slots: usize,
+    /// Seeds the dither.
+    pub seed: u64,
+}
+
+impl Default for WheelConfig {
+    /// 8 ms × 4,096: a turn of 25 to 33 s, so that an interval of 20 s fits into one.
+    fn default() -> Self {
+        Self { tick: Duration::from_millis(8), slots: 4096, seed: 0 }
+    }
+}
+
+/// A timing wheel over dense `u32` keys: twelve bytes a key, nothing allocated after the greatest
+/// key was first armed.
+///
+/// The wheel promises that a key is handed over by [`pop`](Self::pop) not before the deadline it
+/// was armed with, unless that lies more than a turn ahead; the owner compares with the true
+/// deadline and arms again.
+#[derive(Debug)]
+pub struct Wheel {
+    /// The heads of the lists.
+    heads: Vec<u32>,
+    /// One bit a slot: its list is not empty.
+    occupied: Vec<u64>,
+    entries: Vec<Entry>,
+    origin: Instant,
+    /// Nanoseconds from one tick's earliest firing to the next one's: 3/4 of the configured tick.
+    stride: u64,
+    /// The range of the dither: 1/4 of the configured tick.
+    dither: u64,
+    seed: u64,
+    /// The first tick that has not been emptied.
+    cursor: u64,
+    len: usize,
+}
+
+/// One key's place in a list.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    next: u32,
+    /// The key before, or `HEAD`.
+    prev: u32,
+    /// The low bits of the tick it waits for; only its slot and its order against another tick of
+    /// the same turn are ever asked.
+    tick: u32,
+}
+
+/// No key: the end of a list.
+const NONE: u32 = u32::MAX;
+/// In `prev`: the entry is the first of its list.
+const HEAD: u32 = u32::MAX - 1;
+/// In `prev`: the entry is in no list.
+const FREE: u32 = u32::MAX - 2;
+
+impl Wheel {
+    /// An empty wheel whose time begins at `origin`.
+    ///
+    /// # Panics
+    /// If the tick is shorter than 1 µs or longer than an hour, or there are fewer than 2 or more
+    /// than 2^24 slots.
+    pub fn new(config: WheelConfig, origin: Instant) -> Self {
+        let tick = config.tick.as_nanos();
+        assert!((1_000..=3_600_000_000_000).contains(&tick), "a tick is 1 µs to 1 h");
+        assert!((2..=1 << 24).contains(&config.slots), "a wheel has 2 to 2^24 slots");
+        let tick = tick as u64;
+        let slots = config.slots.next_power_of_two();
+        Self {
+            heads: vec![NONE; slots],
+            occupied: vec![0; slots.div_ceil(64)],
+            entries: Vec::new(),
+            origin,
+            stride: tick - tick / 4,
+            dither: tick / 4,
+            seed: config.seed,
+            cursor: 0,
+            len: 0,
+        }
+    }
+
+    /// Has `key` handed over at `at` or up to one tick later.
+    ///
+    /// A key that is armed already is moved if `at` is earlier than where it waits; if later it
+    /// stays, comes up early, and the owner arms it again.
+    ///
+    /// # Panics
+    /// If `key` is one of the three greatest numbers, which mark the ends of lists.
+    pub fn arm(&mut self, key: u32, at: Instant) {
+        assert!(key < FREE, "the greatest keys mark the ends of lists");
+        self.grow_to(key);
+        let tick = self.tick_of(at).clamp(self.cursor, self.cursor + self.last_offset());
+        if self.is_armed(key) {
+            if self.full_tick(key) <= tick {
+                return;
+            }
+            self.unlink(key);
+        }
+        self.link(key, tick);
+    }
+
+    /// Takes `key` out. No effect if it is not armed.
+    pub fn disarm(&mut self, key: u32) {
+        if self.is_armed(key) {
+            self.unlink(key);
+        }
+    }
+
+    /// Whether `key` waits.
+    pub fn is_armed(&self, key: u32) -> bool {
+        self.entries.get(key as usize).is_some_and(|entry| entry.prev != FREE)
+    }
+
+    /// How many keys wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no key waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// When the next key will be handed over, or none if no key waits.
+    pub fn next_wake(&self) -> Option<Instant> {
+        Some(self.fires_at(self.next_occupied()?))
+    }
+
+    /// One key that is due at `now`, taken out; none when all that were due have been handed over.
+    ///
+    /// Keys come in the order of their ticks. Time that jumped ahead costs a scan of the bitmap,
+    /// not a visit of each tick.
+    pub fn pop(&mut self, now: Instant) -> Option<u32> {
+        let Some(tick) = self.next_occupied() else {
+            // Nothing to pass over: the cursor only follows the clock.
+            self.cursor = self.cursor.max(self.first_after(now));
+            return None;
+        };
+        if self.fires_at(tick) > now {
+            self.cursor = self.cursor.max(self.first_after(now));
+            return None;
+        }
+        self.cursor = tick;
+        let key = self.heads[self.slot(tick)];
+        self.unlink(key);
+        Some(key)
+    }
+
+    /// The first tick that fires at `at` or later: a key armed for it is never early.
+    fn tick_of(&self, at: Instant) -> u64 {
+        let nanos = at.as_nanos().saturating_sub(self.origin.as_nanos());
+        let tick = nanos / self.stride;
+        if self.fires_at(tick) >= at { tick } else { tick + 1 }
+    }
+
+    /// The first tick that fires later than `now`.
+    fn first_after(&self, now: Instant) -> u64 {
+        self.tick_of(now + Duration::from_nanos(1))
+    }
+
+    /// When `tick` fires: strictly increasing in `tick`, because the dither is less than a stride.
+    fn fires_at(&self, tick: u64) -> Instant {
+        let dither = if self.dither == 0 { 0 } else { mix(self.seed ^ tick) % self.dither };
+        self.origin + Duration::from_nanos(tick.saturating_mul(self.stride).saturating_add(dither))
+    }
+
+    /// The earliest tick from the cursor on whose list is not empty.
+    fn next_occupied(&self) -> Option<u64> {
+        if self.len == 0 {
+            return None;
+        }
+        let slots = self.heads.len();
+        let start = self.slot(self.cursor);
+        let words = self.occupied.len();
+        // The word of the cursor is looked at twice: first from the cursor on, at last up to it.
+        let mut word = start / 64;
+        let mut bits = self.occupied[word] & (u64::MAX << (start % 64));
+        for _ in 0..=words {
+            if bits != 0 {
+                let slot = word * 64 + bits.trailing_zeros() as usize;
+                let ahead = (slot + slots - start) % slots;
+                return Some(self.cursor + ahead as u64);
+            }
+            word = (word + 1) % words;
+            bits = self.occupied[word];
+        }
+        unreachable!("{} keys wait, and no slot is occupied", self.len)
+    }
+
+    fn grow_to(&mut self, key: u32) {
+        if self.entries.len() <= key as usize {
+            let free = Entry { next: NONE, prev: FREE, tick: 0 };
+            self.entries.resize(key as usize + 1, free);
+        }
+    }
+
+    fn link(&mut self, key: u32, tick: u64) {
+        let slot = self.slot(tick);
+        let next = std::mem::replace(&mut self.heads[slot], key);
+        if next != NONE {
+            self.entries[next as usize].prev = key;
+        }
+        self.entries[key as usize] = Entry { next, prev: HEAD, tick: tick as u32 };
+        self.occupied[slot / 64] |= 1 << (slot % 64);
+        self.len += 1;
+    }
+
+    fn unlink(&mut self, key: u32) {
+        let Entry { next, prev, tick } = self.entries[key as usize];
+        if next != NONE {
+            self.entries[next as usize].prev = prev;
+        }
+        if prev == HEAD {
+            let slot = tick as usize & (self.heads.len() - 1);
+            self.heads[slot] = next;
+            if next == NONE {
+                self.occupied[slot / 64] &= !(1 << (slot % 64));
+            }
+        } else {
+            self.entries[prev as usize].next = next;
+        }
+        self.entries[key as usize].prev = FREE;
+        self.len -= 1;
+    }
+
+    /// The tick that an armed `key` waits for: less than one turn from the cursor on, so its low
+    /// bits tell it.
+    fn full_tick(&self, key: u32) -> u64 {
+        let ahead = self.entries[key as usize].tick.wrapping_sub(self.cursor as u32);
+        self.cursor + u64::from(ahead)
+    }
+
+    fn slot(&self, tick: u64) -> usize {
+        tick as usize & (self.heads.len() - 1)
+    }
+
+    /// The farthest that a key can wait, in ticks from the cursor.
+    fn last_offset(&self) -> u64 {
+        self.heads.len() as u64 - 1
+    }
+}
+
+/// The finaliser of SplitMix64: every bit of the input moves every bit of the output.
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
