@@ -1,0 +1,119 @@
+//! What a run is to do.
+
+use crate::death::Death;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A run of the load generator, fully resolved: no name is left to look up, no `auto` to choose.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The URL as given.
+    pub url: String,
+    /// Its addresses, tried in turn; several loopback addresses spread the ports.
+    pub targets: Vec<SocketAddr>,
+    /// The Host field.
+    pub host: String,
+    /// Path and query.
+    pub path: String,
+    /// Addresses to connect from, used in turn; empty: the kernel's choice.
+    pub sources: Vec<IpAddr>,
+    /// How many connections.
+    pub connections: u32,
+    /// New connections a second, over all.
+    pub connect_rate: f64,
+    /// How long a connect and its handshake may take.
+    pub connect_timeout: Duration,
+    /// How long messages and pings go on after the ramp (without deaths to watch).
+    pub duration: Duration,
+    /// Messages a second, over all connections; open loop.
+    pub message_rate: Option<f64>,
+    /// Bytes in a message.
+    pub size: usize,
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// What comes back for a message.
+    pub expect: Expect,
+    /// The client's own pings on each connection.
+    pub client_ping: Option<Duration>,
+    /// Who dies how, in the order given.
+    pub kills: Vec<Kill>,
+    /// When they die.
+    pub kill_at: KillAt,
+    /// Over how long a time the deaths are spread.
+    pub kill_over: Duration,
+    /// How long the dead are watched.
+    pub watch: Watch,
+    /// The server's heartbeat, to predict with.
+    pub server_ping: Option<ServerPing>,
+    /// Threads that drive connections.
+    pub shards: u16,
+    /// The cores to run on; empty: any.
+    pub cpus: Vec<usize>,
+    /// Seeds every random choice.
+    pub seed: u64,
+}
+
+/// The opcode of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// What is expected to come back for each message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expect {
+    /// One message, whatever it says: its latency is measured, the oldest unanswered first.
+    Any,
+    /// The same bytes.
+    Echo,
+    /// Nothing; what comes is counted.
+    None,
+}
+
+/// How many connections die in one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// How.
+    pub death: Death,
+    /// How many.
+    pub count: u32,
+}
+
+/// When deaths begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KillAt {
+    /// When every connection has answered a ping of the server; 1 s after the ramp where the
+    /// server is known not to ping.
+    Auto,
+    /// That long after the ramp.
+    After(Duration),
+}
+
+/// How long the dead are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Watch {
+    /// Until all are found, or past the predicted maximum + 5 s, or 150 s where nothing is
+    /// predicted.
+    Auto,
+    /// As `Auto`, but at most that long.
+    AtMost(Duration),
+    /// That long.
+    For(Duration),
+}
+
+/// What is known of the server's heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerPing {
+    /// Its interval; none: the server does not ping.
+    pub interval: Option<Duration>,
+    /// How long it waits for an answer.
+    pub timeout: Duration,
+}
