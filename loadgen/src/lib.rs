@@ -5,3 +5,4 @@ pub mod death;
 pub mod observer;
 pub mod plan;
 pub mod record;
+pub mod sample;
