@@ -1,4 +1,4 @@
-/// What a peer may ask us to hold.
+/// What a peer may ask us to hold. Control frames are bounded by the protocol and not by these.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -6,8 +6,15 @@ pub struct Limits {
     pub frame_max: u64,
     /// The most bytes in one message, over all its fragments.
     pub message_max: u64,
-    /// The most fragments in one message.
+    /// The most frames in one message.
     pub fragments_max: u32,
+}
+
+impl Limits {
+    /// The defaults, with frames and messages of at most `bytes`.
+    pub fn of_message(bytes: u64) -> Self {
+        Self { frame_max: bytes, message_max: bytes, ..Self::default() }
+    }
 }
 
 impl Default for Limits {

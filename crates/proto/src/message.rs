@@ -1,4 +1,5 @@
-use crate::CloseCode;
+use crate::frame::{BINARY, CONTINUATION, First, TEXT};
+use crate::{CloseCode, Text};
 use bytes::BytesMut;
 use std::ops::Deref;
 
@@ -9,6 +10,75 @@ pub enum Message<'a> {
     Text(&'a str),
     /// Bytes (opcode 2).
     Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// The payload.
+    pub fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// The message as frames of at most `payload_max` bytes each; one, if it is empty.
+    ///
+    /// # Panics
+    /// If `payload_max` is zero.
+    pub fn fragments(self, payload_max: usize) -> impl Iterator<Item = Fragment<'a>> {
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            let fragment = self.fragment(next?, payload_max);
+            next = (!fragment.last).then_some(next? + fragment.payload.len());
+            Some(fragment)
+        })
+    }
+
+    /// The fragment of at most `payload_max` bytes that begins `offset` bytes into the message: for
+    /// who sends a large message bit by bit and keeps no more than the place that it has reached.
+    ///
+    /// # Panics
+    /// If `offset` lies outside of the message, or `payload_max` is zero.
+    pub fn fragment(self, offset: usize, payload_max: usize) -> Fragment<'a> {
+        assert!(payload_max > 0, "a message cannot be cut into empty fragments");
+        let rest = &self.as_bytes()[offset..];
+        let payload = &rest[..rest.len().min(payload_max)];
+        let opcode = match self {
+            _ if offset > 0 => CONTINUATION,
+            Self::Text(_) => TEXT,
+            Self::Binary(_) => BINARY,
+        };
+        Fragment { opcode, last: payload.len() == rest.len(), payload }
+    }
+}
+
+/// A part of a message, sent as one frame (RFC 6455 §5.4). Made by [`Message::fragments`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment<'a> {
+    opcode: u8,
+    last: bool,
+    payload: &'a [u8],
+}
+
+impl<'a> Fragment<'a> {
+    /// Whether it begins its message.
+    pub fn is_first(&self) -> bool {
+        self.opcode != CONTINUATION
+    }
+
+    /// Whether it ends its message.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// Its bytes. Those of a text may end inside a character.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    pub(crate) fn first_byte(&self) -> First {
+        First::new(self.opcode, self.last)
+    }
 }
 
 /// What [`Connection::receive`](crate::Connection::receive) found.
@@ -54,20 +124,11 @@ impl PartialEq for Payload<'_> {
 
 impl Eq for Payload<'_> {}
 
-/// A payload that is valid UTF-8.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Text<'a>(Payload<'a>);
-
-impl Text<'_> {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        todo!()
-    }
-}
-
-impl Deref for Text<'_> {
-    type Target = str;
-    fn deref(&self) -> &str {
-        self.as_str()
+impl<'a> From<Incoming<'a>> for Payload<'a> {
+    fn from(incoming: Incoming<'a>) -> Self {
+        match incoming {
+            Incoming::Text(text) | Incoming::Close(_, text) => text.into(),
+            Incoming::Binary(bytes) | Incoming::Ping(bytes) | Incoming::Pong(bytes) => bytes,
+        }
     }
 }

@@ -1,0 +1,231 @@
+//! The frame header (RFC 6455 §5.2): reading it with every check that it allows, and writing it.
+//!
+//! ```text
+//! byte 1     byte 2        0, 2 or 8 bytes   0 or 4 bytes
+//! FIN RSV    MASK length   more length       masking key
+//!   opcode
+//! ```
+
+use crate::{Limits, Role, Violation, mask};
+use bytes::BytesMut;
+
+/// The most bytes that a control frame carries (§5.5).
+pub(crate) const CONTROL_MAX: usize = 125;
+
+/// The longest header: two bytes, eight of length, four of key.
+pub(crate) const HEADER_MAX: usize = 14;
+
+/// The least length that is written in two bytes.
+const LENGTH_OF_2_MIN: u64 = 126;
+
+/// The least length that is written in eight bytes.
+const LENGTH_OF_8_MIN: u64 = 1 << 16;
+
+pub(crate) const CONTINUATION: u8 = 0;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
+
+const FIN: u8 = 0x80;
+const RSV: u8 = 0x70;
+const MASK: u8 = 0x80;
+
+/// The first byte of a header: FIN and the opcode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct First(u8);
+
+impl First {
+    pub(crate) const fn new(opcode: u8, fin: bool) -> Self {
+        Self(if fin { FIN | opcode } else { opcode })
+    }
+
+    pub(crate) const fn fin(self) -> bool {
+        self.0 & FIN != 0
+    }
+
+    pub(crate) const fn opcode(self) -> u8 {
+        self.0 & 0x0f
+    }
+
+    pub(crate) const fn is_control(self) -> bool {
+        self.0 & 0x08 != 0
+    }
+}
+
+/// A header that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) first: First,
+    /// Bytes of payload.
+    pub(crate) length: u64,
+    /// The masking key; zero if there is none.
+    pub(crate) key: [u8; 4],
+    /// Bytes of the header itself.
+    pub(crate) size: usize,
+}
+
+/// The message that earlier frames began and none has finished.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) bytes: u64,
+    pub(crate) fragments: u32,
+}
+
+/// What the next frame is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    /// Our role; the peer's is the other.
+    pub(crate) role: Role,
+    pub(crate) message: Option<Unfinished>,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Rules<'_> {
+    /// Reads the header at the front of `bytes`; none while it is not whole.
+    ///
+    /// The checks go byte by byte, so a fault is found at the byte that proves it and is the same
+    /// fault however the header was split.
+    #[inline]
+    pub(crate) fn read(&self, bytes: &[u8]) -> Result<Option<Header>, Violation> {
+        let [first, rest @ ..] = bytes else { return Ok(None) };
+        let first = self.check_first(*first)?;
+        let [second, rest @ ..] = rest else { return Ok(None) };
+        let (masked, short) = self.check_second(first, *second)?;
+
+        let (length, length_size) = match short {
+            126 => (self.read_length::<2>(rest)?, 2),
+            127 => (self.read_length::<8>(rest)?, 8),
+            _ => (Some(u64::from(short)), 0),
+        };
+        let Some(length) = length else { return Ok(None) };
+        let key_size = if masked { 4 } else { 0 };
+        let size = 2 + length_size + key_size;
+        if bytes.len() < size {
+            return Ok(None);
+        }
+        let mut key = [0; 4];
+        key[..key_size].copy_from_slice(&bytes[size - key_size..size]);
+        Ok(Some(Header { first, length, key, size }))
+    }
+
+    #[inline]
+    fn check_first(&self, byte: u8) -> Result<First, Violation> {
+        let first = First(byte & !RSV);
+        match first.opcode() {
+            _ if byte & RSV != 0 => Err(Violation::ReservedBits),
+            CLOSE | PING | PONG if first.fin() => Ok(first),
+            CLOSE | PING | PONG => Err(Violation::FragmentedControl),
+            TEXT | BINARY if self.message.is_none() => Ok(first),
+            TEXT | BINARY => Err(Violation::InterleavedMessage),
+            CONTINUATION => self.check_continuation().map(|()| first),
+            reserved => Err(Violation::ReservedOpcode(reserved)),
+        }
+    }
+
+    fn check_continuation(&self) -> Result<(), Violation> {
+        let max = self.limits.fragments_max;
+        match self.message {
+            None => Err(Violation::LoneContinuation),
+            Some(message) if message.fragments >= max => Err(Violation::TooManyFragments { max }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Gives back whether the frame is masked, and the seven bits of length.
+    #[inline]
+    fn check_second(&self, first: First, byte: u8) -> Result<(bool, u8), Violation> {
+        let (masked, short) = (byte & MASK != 0, byte & !MASK);
+        match (self.role, masked) {
+            (Role::Server, false) => return Err(Violation::Unmasked),
+            (Role::Client, true) => return Err(Violation::Masked),
+            _ => {}
+        }
+        if !first.is_control() {
+            self.check_limits(if short == 127 { LENGTH_OF_8_MIN } else { u64::from(short) })?;
+        } else if usize::from(short) > CONTROL_MAX {
+            return Err(Violation::ControlTooLong);
+        } else if first.opcode() == CLOSE && short == 1 {
+            return Err(Violation::CloseOneByte);
+        }
+        Ok((masked, short))
+    }
+
+    /// Reads a length of `N` bytes from the front of `bytes`, checking what is here of it.
+    fn read_length<const N: usize>(&self, bytes: &[u8]) -> Result<Option<u64>, Violation> {
+        let here = &bytes[..bytes.len().min(N)];
+        (1..=here.len()).try_for_each(|n| self.check_length::<N>(&here[..n]))?;
+        Ok((here.len() == N).then(|| widened(here, N, 0)))
+    }
+
+    /// Holds the lengths that may begin with `known` against the rules.
+    fn check_length<const N: usize>(&self, known: &[u8]) -> Result<(), Violation> {
+        let shortest = if N == 2 { LENGTH_OF_2_MIN } else { LENGTH_OF_8_MIN };
+        let (least, most) = (widened(known, N, 0), widened(known, N, 0xff));
+        if least > i64::MAX as u64 {
+            return Err(Violation::LengthTopBit);
+        }
+        if most < shortest {
+            return Err(Violation::NonMinimalLength);
+        }
+        self.check_limits(least.max(shortest))
+    }
+
+    /// Holds a data frame of at least `length` bytes against the limits.
+    #[inline]
+    fn check_limits(&self, length: u64) -> Result<(), Violation> {
+        let Limits { frame_max, message_max, .. } = *self.limits;
+        let before = self.message.map_or(0, |message| message.bytes);
+        if length > frame_max {
+            return Err(Violation::FrameTooLong { max: frame_max });
+        }
+        if length > message_max.saturating_sub(before) {
+            return Err(Violation::MessageTooLong { max: message_max });
+        }
+        Ok(())
+    }
+}
+
+/// The big-endian number of `width` bytes that begins with `known` and goes on with `filler`.
+fn widened(known: &[u8], width: usize, filler: u8) -> u64 {
+    let mut number = [0; 8];
+    let bytes = &mut number[8 - width..];
+    bytes.fill(filler);
+    bytes[..known.len()].copy_from_slice(known);
+    u64::from_be_bytes(number)
+}
+
+/// Appends a frame; with a key it is masked.
+pub(crate) fn write(first: First, payload: &[u8], key: Option<[u8; 4]>, out: &mut BytesMut) {
+    let mask = if key.is_some() { MASK } else { 0 };
+    out.reserve(HEADER_MAX + payload.len());
+    out.extend_from_slice(&[first.0]);
+    match payload.len() {
+        short @ 0..=125 => out.extend_from_slice(&[mask | short as u8]),
+        middle @ 126..=0xffff => {
+            out.extend_from_slice(&[mask | 126]);
+            out.extend_from_slice(&(middle as u16).to_be_bytes());
+        }
+        long => {
+            out.extend_from_slice(&[mask | 127]);
+            out.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    let Some(key) = key else { return out.extend_from_slice(payload) };
+    out.extend_from_slice(&key);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    mask::apply(&mut out[start..], key, 0);
+}
+
+/// How many bytes a frame takes that we send as `role` with `payload` bytes in it.
+pub const fn frame_len(role: Role, payload: usize) -> usize {
+    let length = match payload {
+        0..=125 => 0,
+        126..=0xffff => 2,
+        _ => 8,
+    };
+    let key = if matches!(role, Role::Client) { 4 } else { 0 };
+    2 + length + key + payload
+}
