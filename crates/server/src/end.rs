@@ -1,0 +1,51 @@
+use serde::{Deserialize, Serialize};
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum End {
+    /// Both Close frames passed.
+    Closed,
+    /// The peer's FIN came without a Close frame: its program ended.
+    Fin,
+    /// The peer's RST came.
+    Reset,
+    /// A ping was not answered in time; we aborted.
+    Silent,
+    /// The peer took nothing of what we sent for the whole output timeout; we aborted.
+    OutputStuck,
+    /// The opening handshake was not finished in time.
+    HandshakeTimeout,
+    /// The peer did not finish the closing handshake in time.
+    CloseTimeout,
+    /// The peer began a message and did not finish it in time; we closed.
+    MessageTimeout,
+    /// No message came for the whole idle timeout; we closed.
+    Idle,
+    /// The peer broke the protocol or a limit; we closed.
+    Violation,
+    /// The request was answered with an HTTP error.
+    Refused,
+    /// The server drained before the handshake was finished.
+    Drained,
+    /// The kernel gave the peer up (ETIMEDOUT).
+    TimedOut,
+    /// Another error of the kernel.
+    Error,
+}
+
+/// Why a request did not become a WebSocket connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The greatest number of connections is open (503).
+    Full,
+    /// The server drains (503).
+    Draining,
+    /// A request of plain HTTP, or for another version (426).
+    Upgrade,
+    /// A request that is not valid (another 4xx).
+    Request,
+}

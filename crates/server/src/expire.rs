@@ -1,0 +1,129 @@
+//! What time does to a connection, and what comes home from the driver.
+
+use crate::heartbeat::Verdict;
+use crate::output::Probe;
+use crate::session::{Phase, Wait, probe_gap};
+use crate::{End, Peer};
+use halfopen_driver::{Chunk, Heard, Op};
+use halfopen_proto::CloseCode;
+use halfopen_wheel::Instant;
+
+impl Peer<'_> {
+    /// The connection came up on the wheel: does what is due, if anything is.
+    pub(crate) fn expire(&mut self, heard: Heard) {
+        if matches!(self.session.phase, Phase::Vacant | Phase::Aborted) {
+            return;
+        }
+        self.expire_phase(heard);
+        self.expire_message(heard);
+        self.expire_wait(heard);
+        self.expire_beat(heard);
+    }
+
+    fn expire_phase(&mut self, heard: Heard) {
+        let (patience, end) = self.session.patience(&self.shared.config);
+        let until = self.session.until;
+        if until > self.now || !heard.silent_since(self.now, until - patience, patience) {
+            return;
+        }
+        match self.session.phase {
+            Phase::Open => self.close_for(end, CloseCode::GOING_AWAY, "idle"),
+            _ => self.abort(end),
+        }
+    }
+
+    fn expire_message(&mut self, heard: Heard) {
+        let timeout = self.shared.config.message_timeout;
+        let due = self.session.message_deadline(&self.shared.config);
+        let is_due = due <= self.now && heard.silent_since(self.now, due - timeout, timeout);
+        if is_due && self.session.phase == Phase::Open {
+            self.close_for(End::MessageTimeout, CloseCode::POLICY, "the message took too long");
+        }
+    }
+
+    fn close_for(&mut self, end: End, code: CloseCode, reason: &str) {
+        self.session.end.get_or_insert(end);
+        self.close(code, reason);
+    }
+
+    fn expire_beat(&mut self, heard: Heard) {
+        let Some(heartbeat) = self.session.heartbeat(&self.shared.config) else {
+            return;
+        };
+        let asked = self.session.beat.asked();
+        let verdict = self.session.beat.check(self.now, heard, heartbeat, &mut self.shared.rng);
+        match (verdict, asked) {
+            (Verdict::Ping, _) => self.session.ping_wanted = true,
+            (Verdict::Silent, Some(asked)) => {
+                let due = asked + heartbeat.timeout;
+                self.abort_silent(due);
+            }
+            _ => {}
+        }
+    }
+
+    fn expire_wait(&mut self, heard: Heard) {
+        let Some(wait) = self.session.wait(&self.shared.config) else {
+            return;
+        };
+        let last = self.session.work.as_ref().and_then(|work| work.probe);
+        let is_first = last.is_none_or(|probe| probe.about != wait.about);
+        // A first look harms nobody; the look that may condemn waits until we have listened.
+        let has_listened = is_first || heard.silent_since(self.now, wait.about, wait.timeout);
+        if wait.deadline > self.now || !has_listened {
+            return;
+        }
+        let queued = last.filter(|_| !is_first).and_then(|probe| probe.queued);
+        let probe = Probe { about: wait.about, queued, again: Instant::FAR };
+        self.session.work(&mut self.shared.pool).probe = Some(probe);
+        self.ops.push(Op::Probe { id: self.id });
+    }
+
+    /// A look at the peer's queue: falling, it is slow and has more time; else its time is over.
+    pub(crate) fn probed(&mut self, queued: u32) {
+        let Some(wait) = self.session.wait(&self.shared.config) else {
+            return;
+        };
+        let Some(probe) = self.session.work.as_mut().and_then(|work| work.probe.as_mut()) else {
+            return;
+        };
+        if probe.about != wait.about || probe.again != Instant::FAR {
+            return;
+        }
+        if probe.queued.is_some_and(|before| queued >= before) {
+            return self.give_up(wait);
+        }
+        let end = wait.about + wait.timeout;
+        let gap = probe_gap(wait.timeout);
+        probe.again = if probe.queued.is_none() { end.max(self.now + gap) } else { self.now + gap };
+        probe.queued = Some(queued);
+    }
+
+    fn give_up(&mut self, wait: Wait) {
+        match wait.end {
+            End::Silent => self.abort_silent(wait.about + wait.timeout),
+            end => self.abort(end),
+        }
+    }
+
+    fn abort_silent(&mut self, due: Instant) {
+        let late = self.now.saturating_since(due);
+        self.shared.stats.lateness_ns.saturating_record(late.as_nanos() as u64);
+        self.abort(End::Silent);
+    }
+
+    /// A chunk came home. The clock of the ping in it started when it was handed to the kernel.
+    pub(crate) fn sent(&mut self, chunk: Chunk, at: Instant) {
+        self.shared.pool.give_chunk(chunk);
+        self.session.in_flight = false;
+        if !std::mem::take(&mut self.session.ping_aboard) {
+            return;
+        }
+        self.shared.stats.pings_sent += 1;
+        self.session.pongs_due = self.session.pongs_due.saturating_add(1);
+        self.session.spoke_before |= std::mem::take(&mut self.session.spoke);
+        if let Some(heartbeat) = &self.shared.config.heartbeat {
+            self.session.beat.left(at, heartbeat, &mut self.shared.rng);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+use crate::Stats;
+use halfopen_driver::Waker;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Commands that may wait at one time; a sender of more is held.
+const MAILBOX_LEN: usize = 16;
+
+/// What other threads ask of a shard.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Drain(Duration),
+    Stop,
+    Snapshot(SyncSender<Stats>),
+}
+
+/// Speaks to a shard from any thread. Without effect once the shard has stopped.
+#[derive(Clone, Debug)]
+pub struct ShardHandle {
+    mailbox: SyncSender<Command>,
+    waker: Waker,
+}
+
+impl ShardHandle {
+    pub(crate) fn new(waker: Waker) -> (Self, Receiver<Command>) {
+        let (mailbox, receiver) = sync_channel(MAILBOX_LEN);
+        (Self { mailbox, waker }, receiver)
+    }
+
+    /// Takes no more connections, closes those that are open with 1001, spread over `window`, and
+    /// stops when the last is gone.
+    pub fn drain(&self, window: Duration) {
+        self.command(Command::Drain(window));
+    }
+
+    /// Stops at once.
+    pub fn stop(&self) {
+        self.command(Command::Stop);
+    }
+
+    /// What the shard has done so far; none if it has stopped, or does not answer in `patience`.
+    pub fn snapshot(&self, patience: Duration) -> Option<Stats> {
+        let (answer, stats) = sync_channel(1);
+        self.command(Command::Snapshot(answer));
+        stats.recv_timeout(patience).ok()
+    }
+
+    fn command(&self, command: Command) {
+        // It fails only when the shard is gone.
+        if self.mailbox.send(command).is_ok() {
+            self.waker.wake();
+        }
+    }
+}

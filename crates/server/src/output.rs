@@ -1,0 +1,187 @@
+//! What waits to be sent, and the memory it waits in.
+//!
+//! Frames gather at the tail of the newest chunk; a chunk is cut where the next frame would make it
+//! longer than [`CHUNK_MAX`], so that each begins and ends at the border of a frame, and one that
+//! is urgent can go before them all. An idle connection owns none of this: chunks and the box that
+//! holds them come from the shard's pool and go back to it.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use halfopen_driver::{CHUNK_MAX, Chunk};
+use halfopen_proto::{Connection, Message};
+use halfopen_wheel::Instant;
+use std::collections::VecDeque;
+
+/// The most bytes of an unmasked frame's header (RFC 6455 §5.2).
+const HEADER_MAX: usize = 10;
+
+/// The most payload in one frame that we send.
+const FRAGMENT_MAX: usize = CHUNK_MAX - HEADER_MAX;
+
+/// What only a connection has that is not idle.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// The beginning of a request whose head is not whole.
+    pub(crate) head: BytesMut,
+    /// Whether the bytes of a slow peer are falling.
+    pub(crate) probe: Option<Probe>,
+    /// When the first byte came of a message that is not whole.
+    pub(crate) message_since: Option<Instant>,
+    chunks: VecDeque<BytesMut>,
+    queued: usize,
+}
+
+/// Two looks at the bytes that a peer has not acknowledged: if they fall it is slow, not dead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    /// The moment that names the wait: the ping's flush, or the send's.
+    pub(crate) about: Instant,
+    /// What the last look saw.
+    pub(crate) queued: Option<u32>,
+    /// When to look again; far, while an answer is on its way.
+    pub(crate) again: Instant,
+}
+
+impl Work {
+    /// How many bytes wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether nothing is left that a connection has to keep.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queued == 0
+            && self.head.is_empty()
+            && self.probe.is_none()
+            && self.message_since.is_none()
+    }
+
+    /// Appends a message, in fragments if it is longer than a chunk.
+    pub(crate) fn message(&mut self, conn: &mut Connection, message: Message<'_>, pool: &mut Pool) {
+        let (opcode, payload) = match message {
+            Message::Text(text) => (1, text.as_bytes()),
+            Message::Binary(bytes) => (2, bytes),
+        };
+        if payload.len() <= FRAGMENT_MAX {
+            return self.append(payload.len() + HEADER_MAX, pool, |out| {
+                conn.encode(message, [0; 4], out);
+            });
+        }
+        let count = payload.len().div_ceil(FRAGMENT_MAX);
+        for (n, fragment) in payload.chunks(FRAGMENT_MAX).enumerate() {
+            let opcode = if n == 0 { opcode } else { 0 };
+            let fin = n + 1 == count;
+            self.append(CHUNK_MAX, pool, |out| encode_fragment(opcode, fin, fragment, out));
+        }
+    }
+
+    /// Has `encode` append whole frames of at most `len` bytes.
+    pub(crate) fn append(
+        &mut self,
+        len: usize,
+        pool: &mut Pool,
+        encode: impl FnOnce(&mut BytesMut),
+    ) {
+        if self.chunks.back().is_none_or(|tail| tail.len() + len > CHUNK_MAX) {
+            self.chunks.push_back(pool.lend());
+        }
+        let tail = self.chunks.back_mut().expect("there is a tail");
+        let before = tail.len();
+        encode(tail);
+        self.queued += tail.len() - before;
+        assert!(tail.len() <= CHUNK_MAX, "a chunk is at most CHUNK_MAX long");
+    }
+
+    /// The chunk that goes next.
+    pub(crate) fn pop(&mut self) -> Option<BytesMut> {
+        let chunk = self.chunks.pop_front()?;
+        self.queued -= chunk.len();
+        Some(chunk)
+    }
+
+    /// Drops what waits.
+    pub(crate) fn clear_output(&mut self, pool: &mut Pool) {
+        while let Some(chunk) = self.pop() {
+            pool.give(chunk);
+        }
+    }
+}
+
+/// Appends one fragment of a message.
+fn encode_fragment(opcode: u8, fin: bool, payload: &[u8], out: &mut BytesMut) {
+    out.put_u8(opcode | u8::from(fin) << 7);
+    match payload.len() {
+        len @ ..=125 => out.put_u8(len as u8),
+        len @ ..=0xffff => {
+            out.put_u8(126);
+            out.put_u16(len as u16);
+        }
+        len => {
+            out.put_u8(127);
+            out.put_u64(len as u64);
+        }
+    }
+    out.extend_from_slice(payload);
+}
+
+/// The memory that a shard's connections take turns with.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    buffers: Vec<BytesMut>,
+    /// The capacity of all that lies in `buffers`.
+    bytes: usize,
+    #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
+    works: Vec<Box<Work>>,
+}
+
+/// What the pool keeps, and what a fresh buffer has.
+const POOL_BYTES_MAX: usize = 512 * 1024;
+const POOL_BUFFERS_MAX: usize = 1024;
+const BUFFER_BYTES: usize = 128;
+
+impl Pool {
+    /// An empty buffer.
+    pub(crate) fn lend(&mut self) -> BytesMut {
+        match self.buffers.pop() {
+            Some(buffer) => {
+                self.bytes -= buffer.capacity();
+                buffer
+            }
+            None => BytesMut::with_capacity(BUFFER_BYTES),
+        }
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn give(&mut self, mut buffer: BytesMut) {
+        buffer.clear();
+        let bytes = self.bytes + buffer.capacity();
+        let has_room = bytes <= POOL_BYTES_MAX && self.buffers.len() < POOL_BUFFERS_MAX;
+        if has_room && buffer.capacity() > 0 {
+            self.bytes = bytes;
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// Takes a chunk back that came home.
+    pub(crate) fn give_chunk(&mut self, chunk: Chunk) {
+        match chunk {
+            Chunk::Own(buffer) => self.give(buffer),
+            Chunk::Shared(bytes) => drop::<Bytes>(bytes),
+        }
+    }
+
+    /// The work of a connection that stops being idle.
+    pub(crate) fn lend_work(&mut self) -> Box<Work> {
+        self.works.pop().unwrap_or_default()
+    }
+
+    /// Takes the work of a connection back.
+    pub(crate) fn give_work(&mut self, mut work: Box<Work>) {
+        work.clear_output(self);
+        self.give(std::mem::take(&mut work.head));
+        work.probe = None;
+        work.message_since = None;
+        if self.works.len() < POOL_BUFFERS_MAX {
+            self.works.push(work);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One connection while something happens to it.
+
+use crate::output::Pool;
+use crate::session::{Fin, Phase, Session};
+use crate::stamp::StampKey;
+use crate::{Admission, Config, End, Refusal, Stats};
+use fastrand::Rng;
+use halfopen_driver::{Chunk, ConnId, Op};
+use halfopen_proto::handshake::Rejection;
+use halfopen_proto::{CloseCode, Message, Scratch};
+use halfopen_wheel::{Instant, Wheel};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A Close frame's payload is at most 125 bytes, two of them the code (RFC 6455 §5.5.1).
+const CLOSE_FRAME_MAX: usize = 2 + 125;
+const CLOSE_REASON_MAX: usize = 123;
+
+/// An HTTP error is a few fields and one line.
+const REJECTION_MAX: usize = 4096;
+
+/// What the connections of a shard share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) wheel: Wheel,
+    pub(crate) pool: Pool,
+    pub(crate) scratch: Scratch,
+    pub(crate) rng: Rng,
+    pub(crate) stamps: StampKey,
+    pub(crate) stats: Stats,
+    /// Connections that hold no place of the admission.
+    pub(crate) refusing: u32,
+    pub(crate) draining: bool,
+}
+
+/// A connection, lent to an [`App`](crate::App) for the time of one call.
+///
+/// What is sent gathers, and leaves when the call is over.
+#[derive(Debug)]
+pub struct Peer<'a> {
+    pub(crate) id: ConnId,
+    pub(crate) now: Instant,
+    pub(crate) session: &'a mut Session,
+    pub(crate) shared: &'a mut Shared,
+    pub(crate) ops: &'a mut Vec<Op>,
+}
+
+impl Peer<'_> {
+    /// The connection's name, unique in its shard while it is open.
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// Queues a message. Without effect once the connection is closing.
+    ///
+    /// A message longer than 64 KiB goes in fragments (RFC 6455 §5.4), so that a ping or a pong can
+    /// pass between them.
+    pub fn send(&mut self, message: Message<'_>) {
+        if self.session.phase != Phase::Open {
+            return;
+        }
+        let len = match message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        };
+        self.shared.stats.messages_sent += 1;
+        self.shared.stats.payload_sent += len as u64;
+        let Session { work, conn, .. } = &mut *self.session;
+        let pool = &mut self.shared.pool;
+        work.get_or_insert_with(|| pool.lend_work()).message(conn, message, pool);
+    }
+
+    /// Begins the closing handshake, behind what was sent before. `reason` is cut at 123 bytes.
+    ///
+    /// The peer has the close timeout to answer; messages that it sends meanwhile are dropped.
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        if self.session.phase != Phase::Open {
+            return;
+        }
+        let reason = &reason[..reason.floor_char_boundary(CLOSE_REASON_MAX)];
+        self.encode_close(Some(code), reason);
+        *self.shared.stats.closed.entry(code.get()).or_default() += 1;
+        self.session.phase = Phase::Closing;
+        self.session.until = self.now + self.shared.config.close_timeout;
+    }
+
+    pub(crate) fn encode_close(&mut self, code: Option<CloseCode>, reason: &str) {
+        let Session { work, conn, .. } = &mut *self.session;
+        let pool = &mut self.shared.pool;
+        let work = work.get_or_insert_with(|| pool.lend_work());
+        work.append(CLOSE_FRAME_MAX, pool, |out| conn.encode_close(code, reason, [0; 4], out));
+    }
+
+    /// Answers a request with an HTTP error.
+    pub(crate) fn refuse(&mut self, refusal: Refusal, end: End, rejection: &Rejection) {
+        *self.shared.stats.refused.entry(refusal).or_default() += 1;
+        let pool = &mut self.shared.pool;
+        let work = self.session.work.get_or_insert_with(|| pool.lend_work());
+        pool.give(std::mem::take(&mut work.head));
+        work.append(REJECTION_MAX, pool, |out| rejection.encode(out));
+        self.end(end);
+    }
+
+    /// What is queued is the last that we say: FIN follows it, and what comes is dropped.
+    ///
+    /// The server ends TCP first (RFC 6455 §7.1.1), and aborts if the peer does not follow.
+    pub(crate) fn end(&mut self, end: End) {
+        self.session.end.get_or_insert(end);
+        self.session.phase = Phase::Ending;
+        self.session.fin = Fin::Wanted;
+        self.session.until = self.now + self.shared.config.close_timeout;
+    }
+
+    /// Drops everything: nothing can be delivered to this peer, or it had its time.
+    pub(crate) fn abort(&mut self, end: End) {
+        self.session.end.get_or_insert(end);
+        self.session.phase = Phase::Aborted;
+        self.session.until = Instant::FAR;
+        self.drop_output();
+        self.ops.push(Op::Abort { id: self.id });
+    }
+
+    pub(crate) fn drop_output(&mut self) {
+        if let Some(work) = &mut self.session.work {
+            work.clear_output(&mut self.shared.pool);
+        }
+    }
+
+    /// The end of every event: what has gathered goes out, and the wheel learns the deadline.
+    pub(crate) fn settle(&mut self) {
+        self.flush();
+        self.hold_back();
+        self.session.forget_old_probe(&self.shared.config);
+        if let Some(work) = self.session.work.take_if(|work| work.is_idle()) {
+            self.shared.pool.give_work(work);
+        }
+        let deadline = self.session.deadline(&self.shared.config);
+        if deadline != Instant::FAR {
+            // What is due already and could not be done comes up again at the next tick.
+            let soon = self.now + Duration::from_nanos(1);
+            self.shared.wheel.arm(self.id.index, deadline.max(soon));
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.session.in_flight || self.session.phase == Phase::Aborted {
+            return;
+        }
+        if let Some(chunk) = self.next_chunk() {
+            self.session.in_flight = true;
+            self.session.sent_at = self.now;
+            self.ops.push(Op::Send { id: self.id, chunk: Chunk::Own(chunk) });
+        }
+        if self.session.fin == Fin::Wanted && self.session.queued() == 0 {
+            self.session.fin = Fin::Said;
+            self.ops.push(Op::Shutdown { id: self.id });
+        }
+    }
+
+    /// Control frames jump the queue; each chunk in it ends at the border of a frame.
+    fn next_chunk(&mut self) -> Option<bytes::BytesMut> {
+        let has_control = self.session.ping_wanted || self.session.conn.owes_pong();
+        if has_control && self.session.phase == Phase::Open {
+            return Some(self.control_frames());
+        }
+        let chunk = self.session.work.as_mut()?.pop()?;
+        self.session.spoke = true;
+        Some(chunk)
+    }
+
+    fn control_frames(&mut self) -> bytes::BytesMut {
+        let mut out = self.shared.pool.lend();
+        let conn = &mut self.session.conn;
+        if conn.owes_pong() {
+            conn.encode_pong([0; 4], &mut self.shared.scratch, &mut out);
+            self.session.spoke = true;
+        }
+        if std::mem::take(&mut self.session.ping_wanted) {
+            let stamp = self.shared.stamps.seal(self.id, self.now);
+            conn.encode_ping(&stamp, [0; 4], &mut out);
+            self.session.ping_aboard = true;
+        }
+        out
+    }
+
+    /// A peer that does not read is not read from, so that its queue stays bounded.
+    fn hold_back(&mut self) {
+        let queued = self.session.queued();
+        let bound = self.shared.config.output_max;
+        if !self.session.paused && queued > bound && self.session.phase == Phase::Open {
+            self.session.paused = true;
+            self.shared.stats.pauses += 1;
+            self.ops.push(Op::Pause { id: self.id });
+        } else if self.session.paused && queued <= bound / 2 {
+            self.session.paused = false;
+            self.session.beat.excuse(self.now);
+            self.ops.push(Op::Resume { id: self.id });
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What a peer's bytes do: first the request, then frames.
+
+use crate::heartbeat::Beat;
+use crate::session::{Phase, Session};
+use crate::{App, End, Peer, Refusal};
+use halfopen_proto::handshake::{Rejection, Request};
+use halfopen_proto::{CloseCode, Incoming, Message, State, Violation};
+use halfopen_wheel::Instant;
+
+/// The code of a Close frame without one (RFC 6455 §7.1.5).
+const NO_CODE: u16 = 1005;
+
+/// `101 Switching Protocols` has three fields of known length.
+const RESPONSE_MAX: usize = 1024;
+
+impl Peer<'_> {
+    /// Bytes have come, whatever they are: the peer lives.
+    pub(crate) fn received<A: App>(&mut self, app: &mut A, bytes: &mut [u8]) {
+        self.session.beat.heard(self.now);
+        match self.session.phase {
+            Phase::Handshake | Phase::Refusing => self.request(app, bytes),
+            Phase::Open | Phase::Closing => self.frames(app, bytes),
+            Phase::Vacant | Phase::Ending | Phase::Aborted => {}
+        }
+    }
+
+    /// Gathers a request until its head is whole. What follows the head are frames already.
+    fn request<A: App>(&mut self, app: &mut A, bytes: &mut [u8]) {
+        let mut head = std::mem::take(&mut self.session.work(&mut self.shared.pool).head);
+        let is_split = !head.is_empty();
+        if is_split {
+            head.extend_from_slice(bytes);
+        }
+        // A head ends with a line: without one in the new bytes it is not worth another look.
+        let is_worth_a_look =
+            bytes.contains(&b'\n') || head.len() > self.shared.config.head.bytes_max;
+        let input = if is_split { &mut head[..] } else { &mut bytes[..] };
+        let read = if is_worth_a_look { self.answer(app, input) } else { None };
+        match read {
+            Some(used) => {
+                self.frames(app, &mut input[used..]);
+                self.shared.pool.give(head);
+            }
+            None if self.session.phase == Phase::Ending => self.shared.pool.give(head),
+            None => {
+                if !is_split {
+                    head = self.shared.pool.lend();
+                    head.extend_from_slice(bytes);
+                }
+                self.session.work(&mut self.shared.pool).head = head;
+            }
+        }
+    }
+
+    /// Answers the request in `input`, if its head is whole. How long the head is, if it opened the
+    /// connection.
+    fn answer<A: App>(&mut self, app: &mut A, input: &[u8]) -> Option<usize> {
+        let is_refusing = self.session.phase == Phase::Refusing;
+        match Request::parse(input, &self.shared.config.head) {
+            Ok(None) => None,
+            Ok(Some(_)) if is_refusing || self.shared.draining => {
+                self.refuse_for_now();
+                None
+            }
+            Ok(Some((request, used))) => {
+                let pool = &mut self.shared.pool;
+                let work = self.session.work.get_or_insert_with(|| pool.lend_work());
+                work.append(RESPONSE_MAX, pool, |out| request.accept(None, out));
+                self.open(app);
+                Some(used)
+            }
+            Err(rejection) => {
+                let refusal =
+                    if rejection.status == 426 { Refusal::Upgrade } else { Refusal::Request };
+                self.refuse(refusal, End::Refused, &rejection);
+                None
+            }
+        }
+    }
+
+    /// The server has no place, or drains: a client may try again.
+    pub(crate) fn refuse_for_now(&mut self) {
+        let (refusal, end, reason) = if self.shared.draining {
+            (Refusal::Draining, End::Drained, "the server is going away\n")
+        } else {
+            (Refusal::Full, End::Refused, "the server is full; try again later\n")
+        };
+        self.refuse(refusal, end, &Rejection { status: 503, reason: reason.into() });
+    }
+
+    fn open<A: App>(&mut self, app: &mut A) {
+        let config = &self.shared.config;
+        self.session.phase = Phase::Open;
+        self.session.opened = true;
+        self.session.until = config.idle_timeout.map_or(Instant::FAR, |idle| self.now + idle);
+        if let Some(heartbeat) = &config.heartbeat {
+            self.session.beat = Beat::start(self.now, heartbeat, &mut self.shared.rng);
+        }
+        self.shared.stats.opened += 1;
+        app.on_open(self);
+    }
+
+    fn frames<A: App>(&mut self, app: &mut A, mut input: &mut [u8]) {
+        while matches!(self.session.phase, Phase::Open | Phase::Closing) {
+            let Session { conn, .. } = &mut *self.session;
+            match conn.receive(&mut input, &self.shared.config.limits, &mut self.shared.scratch) {
+                Ok(Some(incoming)) => self.incoming(app, incoming),
+                Ok(None) => return,
+                Err(violation) => self.fail(&violation),
+            }
+        }
+    }
+
+    fn incoming<A: App>(&mut self, app: &mut A, incoming: Incoming<'_>) {
+        match incoming {
+            Incoming::Text(text) => {
+                self.message(app, Message::Text(&text));
+            }
+            Incoming::Binary(payload) => {
+                self.message(app, Message::Binary(&payload));
+                self.shared.scratch.reclaim(payload);
+            }
+            Incoming::Ping(_) => self.shared.stats.pings_received += 1,
+            Incoming::Pong(payload) => self.pong(&payload),
+            Incoming::Close(code, _) => self.close_received(code),
+        }
+    }
+
+    fn message<A: App>(&mut self, app: &mut A, message: Message<'_>) {
+        let len = match message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        };
+        self.shared.stats.messages_received += 1;
+        self.shared.stats.payload_received += len as u64;
+        if self.session.phase != Phase::Open {
+            return;
+        }
+        if let Some(idle) = self.shared.config.idle_timeout {
+            self.session.until = self.now + idle;
+        }
+        app.on_message(self, message);
+    }
+
+    /// Any byte is life, but only an exact stamp tells a round trip.
+    fn pong(&mut self, payload: &[u8]) {
+        let Some(heartbeat) = self.shared.config.heartbeat else {
+            return self.shared.stats.pongs_unsolicited += 1;
+        };
+        let oldest = heartbeat.interval.saturating_add(heartbeat.timeout);
+        let rtt = self.shared.stamps.open(self.id, payload, self.now, oldest);
+        match rtt.filter(|_| self.session.pongs_due > 0) {
+            Some(rtt) => {
+                self.session.pongs_due -= 1;
+                self.session.spoke_before &= self.session.pongs_due > 0;
+                self.shared.stats.pongs_matched += 1;
+                self.shared.stats.rtt_ns.saturating_record(rtt.as_nanos() as u64);
+            }
+            None => self.shared.stats.pongs_unsolicited += 1,
+        }
+    }
+
+    fn close_received(&mut self, code: Option<CloseCode>) {
+        if self.session.conn.state() == State::CloseReceived {
+            let number = code.map_or(NO_CODE, CloseCode::get);
+            *self.shared.stats.closed.entry(number).or_default() += 1;
+            self.encode_close(code, "");
+        }
+        self.end(End::Closed);
+    }
+
+    /// The peer broke the protocol: it is told so at once, and nothing else any more.
+    fn fail(&mut self, violation: &Violation) {
+        let code = violation.close_code().get();
+        *self.shared.stats.closed.entry(code).or_default() += 1;
+        self.drop_output();
+        let Session { work, conn, .. } = &mut *self.session;
+        let pool = &mut self.shared.pool;
+        let work = work.get_or_insert_with(|| pool.lend_work());
+        work.append(256, pool, |out| conn.fail(violation, [0; 4], out));
+        self.end(End::Violation);
+    }
+}

@@ -1,0 +1,350 @@
+//! A whole server: a listener, and shards on threads of their own.
+
+use crate::layout::Wish;
+use crate::{Admission, App, Config, Layout, ServerError, Shard, ShardHandle, Stats, listen};
+use halfopen_driver::{Counters, Waker};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::rand::{GetRandomFlags, getrandom};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::any::Any;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a shard may take to say its first word.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Which driver runs the shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverKind {
+    /// io_uring, with direct descriptors and multishot operations.
+    IoUring,
+    /// The tokio-uring runtime.
+    TokioUring,
+}
+
+impl DriverKind {
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io-uring",
+            Self::TokioUring => "tokio-uring",
+        }
+    }
+}
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Which driver runs the shards.
+    pub driver: DriverKind,
+    /// How many shards; none: one a core, or as many as the connections need.
+    pub shards: Option<u16>,
+    /// The most connections over all shards; none: what the descriptor limit holds.
+    pub connections_max: Option<u32>,
+    /// The cores to run on, used in turn; empty: any.
+    pub cpus: Vec<usize>,
+    /// Seeds every random choice; none: drawn from the kernel.
+    pub seed: Option<u64>,
+    /// What every shard is told. Its `connections_max` and `seed` are set by the server.
+    pub shard: Config,
+}
+
+impl Default for ServerConfig {
+    /// 127.0.0.1:9001 on io_uring.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9001)),
+            driver: DriverKind::IoUring,
+            shards: None,
+            connections_max: None,
+            cpus: Vec::new(),
+            seed: None,
+            shard: Config::default(),
+        }
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    local_addr: SocketAddr,
+    layout: Layout,
+    driver: DriverKind,
+    handle: ServerHandle,
+    threads: Vec<JoinHandle<()>>,
+    ended: Receiver<Ended>,
+}
+
+/// Speaks to a running server from any thread.
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    shards: Arc<[Running]>,
+    admission: Arc<Admission>,
+}
+
+#[derive(Debug)]
+struct Running {
+    handle: ShardHandle,
+    counters: Arc<Counters>,
+}
+
+/// What is known when a server has ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What all shards have done.
+    pub stats: Stats,
+    /// Why it ended, if nobody asked it to.
+    pub error: Option<ServerError>,
+}
+
+impl Server {
+    /// Starts a server; `app` makes the app of each shard. It listens when this returns.
+    ///
+    /// The process's soft limit of descriptors is raised to the hard one.
+    ///
+    /// # Errors
+    /// The address, the descriptor limit, a core or the driver are refused.
+    pub fn start<A: App + Send + 'static>(
+        config: &ServerConfig,
+        mut app: impl FnMut(usize) -> A,
+    ) -> Result<Self, ServerError> {
+        let layout = Layout::new(&wish(config), raise_descriptor_limit())?;
+        let listener = Arc::new(listen(config.listen)?);
+        let local_addr = listener.local_addr().map_err(|error| ServerError::Os {
+            doing: "asking for the listener's address",
+            error,
+        })?;
+        let admission = Arc::new(Admission::new(layout.connections_max.into()));
+        let seed = config.seed.map_or_else(random_seed, Ok)?;
+
+        let (end, ended) = channel();
+        let mut running = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..usize::from(layout.shards) {
+            let start = Start {
+                number,
+                driver: config.driver,
+                cpu: config.cpus.get(number % config.cpus.len().max(1)).copied(),
+                listener: listener.clone(),
+                config: Config {
+                    connections_max: layout.connections_max_each,
+                    seed: seed.wrapping_add(number as u64),
+                    ..config.shard
+                },
+            };
+            let (shard, thread) = start.spawn(admission.clone(), app(number), end.clone())?;
+            running.push(shard);
+            threads.push(thread);
+        }
+        let handle = ServerHandle { shards: running.into(), admission };
+        let server = Self { local_addr, layout, driver: config.driver, handle, threads, ended };
+        server.check_started()
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// How its connections are spread over shards.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Which driver runs it.
+    pub fn driver(&self) -> DriverKind {
+        self.driver
+    }
+
+    /// What speaks to it from other threads.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Waits for its end: after [`ServerHandle::drain`] or [`ServerHandle::stop`], or when a
+    /// shard's driver fails, which stops the others.
+    pub fn join(self) -> Outcome {
+        let mut outcome = Outcome { stats: Stats::default(), error: None };
+        for ended in self.ended.iter().take(self.threads.len()) {
+            outcome.stats.add(&ended.stats);
+            if let Some(error) = ended.error {
+                self.handle.stop();
+                outcome.error.get_or_insert(error);
+            }
+        }
+        for thread in self.threads {
+            thread.join().expect("a shard's thread catches its panics");
+        }
+        outcome.stats.peak = self.handle.admission.peak();
+        outcome
+    }
+
+    /// A shard that answers has a driver that runs.
+    fn check_started(self) -> Result<Self, ServerError> {
+        for (shard, running) in self.handle.shards.iter().enumerate() {
+            if running.handle.snapshot(START_TIMEOUT).is_none() {
+                self.handle.stop();
+                // The others end by themselves: one that is mute could not be waited for.
+                let ended = self.ended.recv_timeout(Duration::from_secs(1));
+                let error = ended.ok().and_then(|ended| ended.error);
+                return Err(error.unwrap_or(ServerError::Mute { shard }));
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl ServerHandle {
+    /// Takes no more connections, closes those that are open with 1001, spread over `window`, and
+    /// ends when the last is gone.
+    pub fn drain(&self, window: Duration) {
+        for shard in self.shards.iter() {
+            shard.handle.drain(window);
+        }
+    }
+
+    /// Ends at once.
+    pub fn stop(&self) {
+        for shard in self.shards.iter() {
+            shard.handle.stop();
+        }
+    }
+
+    /// How many connections are open now.
+    pub fn open(&self) -> u64 {
+        self.admission.open()
+    }
+
+    /// What all shards have done so far; those that have ended are missing.
+    pub fn snapshot(&self) -> Stats {
+        let mut all = Stats::default();
+        for shard in self.shards.iter() {
+            if let Some(stats) = shard.handle.snapshot(Duration::from_secs(1)) {
+                all.add(&Stats { driver: shard.counters.as_ref().into(), ..stats });
+            }
+        }
+        all.peak = self.admission.peak();
+        all
+    }
+}
+
+/// What a shard's thread begins with.
+struct Start {
+    number: usize,
+    driver: DriverKind,
+    cpu: Option<usize>,
+    listener: Arc<TcpListener>,
+    config: Config,
+}
+
+/// What a shard's thread ends with.
+#[derive(Debug)]
+struct Ended {
+    stats: Stats,
+    error: Option<ServerError>,
+}
+
+impl Start {
+    fn spawn<A: App + Send + 'static>(
+        self,
+        admission: Arc<Admission>,
+        app: A,
+        end: Sender<Ended>,
+    ) -> Result<(Running, JoinHandle<()>), ServerError> {
+        let number = self.number;
+        let (waker, wake) =
+            Waker::new().map_err(|error| ServerError::Os { doing: "making an eventfd", error })?;
+        let (mut shard, handle) = Shard::new(self.config, admission, waker, app);
+        let counters = Arc::new(Counters::default());
+        let driver = halfopen_driver::Config {
+            listener: Some(self.listener.clone()),
+            wake,
+            connections_max: self.config.connections_max + self.config.refusals_max,
+            counters: counters.clone(),
+        };
+        let counted = counters.clone();
+        let run = move || {
+            let ran = catch_unwind(AssertUnwindSafe(|| self.run(&mut shard, driver)));
+            let error = ran.unwrap_or_else(|panic| Err(self.panicked(&*panic))).err();
+            let stats = Stats { driver: counted.as_ref().into(), ..shard.stats() };
+            // The mailbox closes before the word goes out, so that nobody waits for an answer.
+            drop(shard);
+            let _ = end.send(Ended { stats, error });
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .spawn(run)
+            .map_err(|error| ServerError::Os { doing: "starting a shard's thread", error })?;
+        Ok((Running { handle, counters }, thread))
+    }
+
+    fn panicked(&self, panic: &(dyn Any + Send)) -> ServerError {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let message = text.unwrap_or("without a word").to_owned();
+        ServerError::Panic { shard: self.number, message }
+    }
+
+    fn pin(&self) -> Result<(), ServerError> {
+        let Some(cpu) = self.cpu else { return Ok(()) };
+        let mut cpus = CpuSet::new();
+        if cpu >= CpuSet::MAX_CPU {
+            let error = io::Error::from(io::ErrorKind::InvalidInput);
+            return Err(ServerError::Cpu { cpu, error });
+        }
+        cpus.set(cpu);
+        sched_setaffinity(None, &cpus)
+            .map_err(|error| ServerError::Cpu { cpu, error: error.into() })
+    }
+
+    /// Runs the shard until it stops.
+    fn run<A: App>(
+        &self,
+        shard: &mut Shard<A>,
+        config: halfopen_driver::Config,
+    ) -> Result<(), ServerError> {
+        self.pin()?;
+        let result = match self.driver {
+            DriverKind::IoUring => halfopen_driver::ring::run(shard, config),
+            DriverKind::TokioUring => halfopen_driver::tokio::run(shard, config),
+        };
+        result.map_err(|error| ServerError::Driver { shard: self.number, error })
+    }
+}
+
+fn wish(config: &ServerConfig) -> Wish {
+    let cores = match config.cpus.len() {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        pinned => pinned,
+    };
+    Wish {
+        driver: config.driver,
+        cores: cores.min(usize::from(u16::MAX)) as u16,
+        shards: config.shards,
+        connections_max: config.connections_max,
+        refusals_max: config.shard.refusals_max,
+    }
+}
+
+/// Raises the soft limit to the hard one, which needs no privilege, and tells it.
+fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let is_raised = setrlimit(Resource::Nofile, raised).is_ok();
+    let now = if is_raised { limit.maximum } else { limit.current };
+    now.unwrap_or(u64::MAX)
+}
+
+fn random_seed() -> Result<u64, ServerError> {
+    let mut bytes = [0; 8];
+    getrandom(&mut bytes, GetRandomFlags::empty())
+        .map_err(|error| ServerError::Os { doing: "drawing a seed", error: error.into() })?;
+    Ok(u64::from_ne_bytes(bytes))
+}

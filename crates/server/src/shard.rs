@@ -1,0 +1,250 @@
+//! One core's connections: the engine that a driver runs.
+//!
+//! The shard finds the session that an event is about, lends it out as a [`Peer`], and settles it
+//! afterwards: what has gathered is sent, and the wheel learns the new deadline.
+
+use crate::drain::Drain;
+use crate::handle::Command;
+use crate::output::Pool;
+use crate::peer::Shared;
+use crate::session::{Phase, Session};
+use crate::stamp::StampKey;
+use crate::{Admission, App, Config, End, Peer, ShardHandle, Stats};
+use fastrand::Rng;
+use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Waker};
+use halfopen_proto::{CloseCode, Scratch};
+use halfopen_wheel::{Instant, Wheel};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// The connections whose time has come that one call of `on_deadline` looks at. The driver
+/// measures the time and calls again.
+const VISITS_MAX: usize = 48;
+
+/// The connections that one thread serves, their wheel and their app.
+#[derive(Debug)]
+pub struct Shard<A> {
+    app: A,
+    sessions: Vec<Session>,
+    shared: Shared,
+    commands: Receiver<Command>,
+    drain: Option<Drain>,
+    /// Connections that hold a place of the admission.
+    open: u32,
+    accepting: bool,
+    stopped: bool,
+}
+
+impl<A: App> Shard<A> {
+    /// A shard, and the handle by which other threads speak to it. `waker` is that of the driver
+    /// which will run it; `admission` is shared by all shards of a server.
+    pub fn new(
+        config: Config,
+        admission: Arc<Admission>,
+        waker: Waker,
+        app: A,
+    ) -> (Self, ShardHandle) {
+        let (handle, commands) = ShardHandle::new(waker);
+        let mut rng = Rng::with_seed(config.seed);
+        let shared = Shared {
+            config,
+            admission,
+            wheel: Wheel::new(config.wheel(), Instant::from_nanos(0)),
+            pool: Pool::default(),
+            scratch: Scratch::default(),
+            stamps: StampKey::new(rng.u64(..)),
+            rng,
+            stats: Stats::default(),
+            refusing: 0,
+            draining: false,
+        };
+        // Room for all, so that the table never moves: what is not used is no memory yet.
+        let sessions = Vec::with_capacity((config.connections_max + config.refusals_max) as usize);
+        let (drain, open) = (None, 0);
+        let (accepting, stopped) = (false, false);
+        (Self { app, sessions, shared, commands, drain, open, accepting, stopped }, handle)
+    }
+
+    /// What the shard has done so far.
+    pub fn stats(&self) -> Stats {
+        Stats { open: u64::from(self.open), ..self.shared.stats.clone() }
+    }
+
+    /// The app.
+    pub fn app(&self) -> &A {
+        &self.app
+    }
+
+    /// Lends the session of `id` to `act`, if it is there.
+    fn with(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        ops: &mut Vec<Op>,
+        act: impl FnOnce(&mut Peer<'_>, &mut A),
+    ) {
+        let Some(session) = self.sessions.get_mut(id.index as usize) else { return };
+        if session.generation != id.generation || session.phase == Phase::Vacant {
+            return;
+        }
+        let mut peer = Peer { id, now, session, shared: &mut self.shared, ops };
+        act(&mut peer, &mut self.app);
+        peer.settle();
+    }
+
+    /// The wheel begins at the clock's zero; it is turned to the present.
+    fn started(&mut self, now: Instant) {
+        let due = self.shared.wheel.pop(now);
+        assert_eq!(due, None, "nothing waits before the start");
+    }
+
+    fn opened(&mut self, now: Instant, id: ConnId, ops: &mut Vec<Op>) {
+        self.shared.stats.accepted += 1;
+        let is_admitted = !self.shared.draining && self.shared.admission.enter();
+        let phase = if is_admitted { Phase::Handshake } else { Phase::Refusing };
+        if is_admitted {
+            self.open += 1;
+            self.shared.stats.peak = self.shared.stats.peak.max(u64::from(self.open));
+        } else {
+            self.shared.refusing += 1;
+        }
+        let index = id.index as usize;
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, Session::vacant);
+        }
+        assert_eq!(self.sessions[index].phase, Phase::Vacant, "{id:?} is open already");
+        let until = now + self.shared.config.handshake_timeout;
+        self.sessions[index] = Session::opened(id, phase, until);
+        self.with(now, id, ops, |_, _| {});
+    }
+
+    fn closed(&mut self, id: ConnId, cause: Cause) {
+        let Some(session) = self.sessions.get_mut(id.index as usize) else { return };
+        assert_eq!(session.generation, id.generation, "the last event of {id:?} comes once");
+        let mut session = std::mem::replace(session, Session::vacant());
+        self.shared.wheel.disarm(id.index);
+        if let Some(work) = session.work.take() {
+            self.shared.pool.give_work(work);
+        }
+        if session.admitted {
+            self.open -= 1;
+            self.shared.admission.leave();
+        } else {
+            self.shared.refusing -= 1;
+        }
+        let end = session.end.unwrap_or_else(|| end_of(cause));
+        *self.shared.stats.ended.entry(end).or_default() += 1;
+        if session.opened {
+            self.app.on_close(id, end);
+        }
+    }
+
+    fn commanded(&mut self, now: Instant, ops: &mut Vec<Op>) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Drain(window) => self.begin_drain(now, window),
+                Command::Stop => self.stop(ops),
+                // Who asked may have gone.
+                Command::Snapshot(answer) => drop(answer.try_send(self.stats())),
+            }
+        }
+    }
+
+    fn begin_drain(&mut self, now: Instant, window: Duration) {
+        self.shared.draining = true;
+        let id = |(index, session): (usize, &Session)| {
+            let id = ConnId { index: index as u32, generation: session.generation };
+            (session.phase != Phase::Vacant).then_some(id)
+        };
+        let mut order: Vec<_> = self.sessions.iter().enumerate().filter_map(id).collect();
+        self.shared.rng.shuffle(&mut order);
+        self.drain = Some(Drain::new(order, now, window));
+    }
+
+    fn stop(&mut self, ops: &mut Vec<Op>) {
+        if !std::mem::replace(&mut self.stopped, true) {
+            ops.push(Op::Stop);
+        }
+    }
+
+    /// Takes connections while there is room to keep them, or at least to refuse them.
+    ///
+    /// A shard whose own table is full leaves them to the others, unless those are full as well.
+    fn admit(&mut self, ops: &mut Vec<Op>) {
+        let Shared { config, admission, refusing, draining, .. } = &self.shared;
+        let has_room = self.open < config.connections_max || admission.is_full();
+        let accepting = has_room && *refusing < config.refusals_max && !draining;
+        if accepting != self.accepting {
+            self.accepting = accepting;
+            ops.push(Op::Accept(accepting));
+        }
+    }
+
+    /// What every call ends with.
+    fn finish(&mut self, ops: &mut Vec<Op>) {
+        self.admit(ops);
+        if self.shared.draining && self.open == 0 && self.shared.refusing == 0 {
+            self.stop(ops);
+        }
+    }
+}
+
+impl<A: App> Engine for Shard<A> {
+    fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => self.started(now),
+            Event::Opened { id, .. } => self.opened(now, id, ops),
+            Event::Received { id, bytes } => {
+                self.with(now, id, ops, |peer, app| peer.received(app, bytes));
+            }
+            Event::Sent { id, chunk, at } => {
+                self.with(now, id, ops, |peer, _| peer.sent(chunk, at));
+            }
+            Event::Probed { id, queued } => self.with(now, id, ops, |peer, _| peer.probed(queued)),
+            Event::Closed { id, cause } => self.closed(id, cause),
+            Event::Woken => self.commanded(now, ops),
+            Event::Refused { .. } | Event::Located { .. } => {}
+        }
+        self.finish(ops);
+    }
+
+    fn on_deadline(&mut self, now: Instant, heard: Heard, ops: &mut Vec<Op>) {
+        for _ in 0..VISITS_MAX {
+            let Some(index) = self.shared.wheel.pop(now) else { break };
+            let generation = self.sessions[index as usize].generation;
+            self.with(now, ConnId { index, generation }, ops, |peer, _| peer.expire(heard));
+        }
+        for _ in 0..VISITS_MAX {
+            let Some(id) = self.drain.as_mut().and_then(|drain| drain.pop(now)) else { break };
+            self.with(now, id, ops, |peer, _| peer.send_away());
+        }
+        self.finish(ops);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let drain = self.drain.as_ref().and_then(Drain::deadline);
+        [self.shared.wheel.next_wake(), drain].into_iter().flatten().min()
+    }
+}
+
+impl Peer<'_> {
+    /// The shard drains, and this one's turn has come.
+    fn send_away(&mut self) {
+        match self.session.phase {
+            Phase::Handshake | Phase::Refusing => self.refuse_for_now(),
+            Phase::Open => self.close(CloseCode::GOING_AWAY, "the server is going away"),
+            Phase::Vacant | Phase::Closing | Phase::Ending | Phase::Aborted => {}
+        }
+    }
+}
+
+/// How a connection ended of which only the driver knows.
+fn end_of(cause: Cause) -> End {
+    match cause {
+        Cause::Fin => End::Fin,
+        Cause::Reset => End::Reset,
+        Cause::TimedOut => End::TimedOut,
+        _ => End::Error,
+    }
+}
