@@ -60,14 +60,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The limits of messages for the greatest message of `bytes`.
-    pub fn limits_for(bytes: u64) -> Limits {
-        let mut limits = Limits::default();
-        limits.message_max = bytes;
-        limits.frame_max = bytes;
-        limits
-    }
-
     pub(crate) fn wheel(&self) -> WheelConfig {
         WheelConfig { tick: self.tick, seed: self.seed, ..WheelConfig::default() }
     }

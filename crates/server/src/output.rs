@@ -5,7 +5,7 @@
 //! is urgent can go before them all. An idle connection owns none of this: chunks and the box that
 //! holds them come from the shard's pool and go back to it.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use halfopen_driver::{CHUNK_MAX, Chunk};
 use halfopen_proto::{Connection, Message};
 use halfopen_wheel::Instant;
@@ -57,38 +57,32 @@ impl Work {
 
     /// Appends a message, in fragments if it is longer than a chunk.
     pub(crate) fn message(&mut self, conn: &mut Connection, message: Message<'_>, pool: &mut Pool) {
-        let (opcode, payload) = match message {
-            Message::Text(text) => (1, text.as_bytes()),
-            Message::Binary(bytes) => (2, bytes),
-        };
-        if payload.len() <= FRAGMENT_MAX {
-            return self.append(payload.len() + HEADER_MAX, pool, |out| {
-                conn.encode(message, [0; 4], out);
+        for fragment in message.fragments(FRAGMENT_MAX) {
+            self.append(HEADER_MAX + fragment.payload().len(), pool, |out| {
+                conn.encode_fragment(fragment, [0; 4], out);
             });
-        }
-        let count = payload.len().div_ceil(FRAGMENT_MAX);
-        for (n, fragment) in payload.chunks(FRAGMENT_MAX).enumerate() {
-            let opcode = if n == 0 { opcode } else { 0 };
-            let fin = n + 1 == count;
-            self.append(CHUNK_MAX, pool, |out| encode_fragment(opcode, fin, fragment, out));
         }
     }
 
     /// Has `encode` append whole frames of at most `len` bytes.
-    pub(crate) fn append(
+    pub(crate) fn append<R>(
         &mut self,
         len: usize,
         pool: &mut Pool,
-        encode: impl FnOnce(&mut BytesMut),
-    ) {
+        encode: impl FnOnce(&mut BytesMut) -> R,
+    ) -> R {
         if self.chunks.back().is_none_or(|tail| tail.len() + len > CHUNK_MAX) {
             self.chunks.push_back(pool.lend());
         }
         let tail = self.chunks.back_mut().expect("there is a tail");
         let before = tail.len();
-        encode(tail);
+        let result = encode(tail);
         self.queued += tail.len() - before;
         assert!(tail.len() <= CHUNK_MAX, "a chunk is at most CHUNK_MAX long");
+        if let Some(empty) = self.chunks.pop_back_if(|tail| tail.is_empty()) {
+            pool.give(empty);
+        }
+        result
     }
 
     /// The chunk that goes next.
@@ -104,23 +98,6 @@ impl Work {
             pool.give(chunk);
         }
     }
-}
-
-/// Appends one fragment of a message.
-fn encode_fragment(opcode: u8, fin: bool, payload: &[u8], out: &mut BytesMut) {
-    out.put_u8(opcode | u8::from(fin) << 7);
-    match payload.len() {
-        len @ ..=125 => out.put_u8(len as u8),
-        len @ ..=0xffff => {
-            out.put_u8(126);
-            out.put_u16(len as u16);
-        }
-        len => {
-            out.put_u8(127);
-            out.put_u64(len as u64);
-        }
-    }
-    out.extend_from_slice(payload);
 }
 
 /// The memory that a shard's connections take turns with.

@@ -12,9 +12,8 @@ use halfopen_wheel::{Instant, Wheel};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A Close frame's payload is at most 125 bytes, two of them the code (RFC 6455 §5.5.1).
-const CLOSE_FRAME_MAX: usize = 2 + 125;
-const CLOSE_REASON_MAX: usize = 123;
+/// A control frame has a header of two bytes and at most 125 of payload (RFC 6455 §5.5).
+pub(crate) const CONTROL_FRAME_MAX: usize = 2 + 125;
 
 /// An HTTP error is a few fields and one line.
 const REJECTION_MAX: usize = 4096;
@@ -61,12 +60,8 @@ impl Peer<'_> {
         if self.session.phase != Phase::Open {
             return;
         }
-        let len = match message {
-            Message::Text(text) => text.len(),
-            Message::Binary(bytes) => bytes.len(),
-        };
         self.shared.stats.messages_sent += 1;
-        self.shared.stats.payload_sent += len as u64;
+        self.shared.stats.payload_sent += message.as_bytes().len() as u64;
         let Session { work, conn, .. } = &mut *self.session;
         let pool = &mut self.shared.pool;
         work.get_or_insert_with(|| pool.lend_work()).message(conn, message, pool);
@@ -79,18 +74,17 @@ impl Peer<'_> {
         if self.session.phase != Phase::Open {
             return;
         }
-        let reason = &reason[..reason.floor_char_boundary(CLOSE_REASON_MAX)];
         self.encode_close(Some(code), reason);
-        *self.shared.stats.closed.entry(code.get()).or_default() += 1;
+        self.shared.stats.count_close(code.get());
         self.session.phase = Phase::Closing;
         self.session.until = self.now + self.shared.config.close_timeout;
     }
 
-    pub(crate) fn encode_close(&mut self, code: Option<CloseCode>, reason: &str) {
+    pub(crate) fn encode_close(&mut self, code: Option<CloseCode>, reason: &str) -> bool {
         let Session { work, conn, .. } = &mut *self.session;
         let pool = &mut self.shared.pool;
         let work = work.get_or_insert_with(|| pool.lend_work());
-        work.append(CLOSE_FRAME_MAX, pool, |out| conn.encode_close(code, reason, [0; 4], out));
+        work.append(CONTROL_FRAME_MAX, pool, |out| conn.encode_close(code, reason, [0; 4], out))
     }
 
     /// Answers a request with an HTTP error.
@@ -187,6 +181,9 @@ impl Peer<'_> {
 
     /// A peer that does not read is not read from, so that its queue stays bounded.
     fn hold_back(&mut self) {
+        if self.session.phase == Phase::Aborted {
+            return;
+        }
         let queued = self.session.queued();
         let bound = self.shared.config.output_max;
         if !self.session.paused && queued > bound && self.session.phase == Phase::Open {

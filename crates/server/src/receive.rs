@@ -1,10 +1,11 @@
 //! What a peer's bytes do: first the request, then frames.
 
 use crate::heartbeat::Beat;
+use crate::peer::CONTROL_FRAME_MAX;
 use crate::session::{Phase, Session};
 use crate::{App, End, Peer, Refusal};
 use halfopen_proto::handshake::{Rejection, Request};
-use halfopen_proto::{CloseCode, Incoming, Message, State, Violation};
+use halfopen_proto::{CloseCode, Incoming, Message, Violation};
 use halfopen_wheel::Instant;
 
 /// The code of a Close frame without one (RFC 6455 §7.1.5).
@@ -31,9 +32,10 @@ impl Peer<'_> {
         if is_split {
             head.extend_from_slice(bytes);
         }
-        // A head ends with a line: without one in the new bytes it is not worth another look.
-        let is_worth_a_look =
-            bytes.contains(&b'\n') || head.len() > self.shared.config.head.bytes_max;
+        // A head ends with a line: without one in the new bytes it is not worth another look, and
+        // one that comes byte by byte is not read anew for each byte.
+        let is_long = head.len() > self.shared.config.head.bytes_max;
+        let is_worth_a_look = !is_split || is_long || bytes.contains(&b'\n');
         let input = if is_split { &mut head[..] } else { &mut bytes[..] };
         let read = if is_worth_a_look { self.answer(app, input) } else { None };
         match read {
@@ -81,11 +83,11 @@ impl Peer<'_> {
     /// The server has no place, or drains: a client may try again.
     pub(crate) fn refuse_for_now(&mut self) {
         let (refusal, end, reason) = if self.shared.draining {
-            (Refusal::Draining, End::Drained, "the server is going away\n")
+            (Refusal::Draining, End::Drained, "the server is going away")
         } else {
-            (Refusal::Full, End::Refused, "the server is full; try again later\n")
+            (Refusal::Full, End::Refused, "the server is full; try again later")
         };
-        self.refuse(refusal, end, &Rejection { status: 503, reason: reason.into() });
+        self.refuse(refusal, end, &Rejection::new(503, reason));
     }
 
     fn open<A: App>(&mut self, app: &mut A) {
@@ -105,34 +107,39 @@ impl Peer<'_> {
             let Session { conn, .. } = &mut *self.session;
             match conn.receive(&mut input, &self.shared.config.limits, &mut self.shared.scratch) {
                 Ok(Some(incoming)) => self.incoming(app, incoming),
-                Ok(None) => return,
+                Ok(None) => return self.note_unfinished(),
                 Err(violation) => self.fail(&violation),
             }
         }
     }
 
-    fn incoming<A: App>(&mut self, app: &mut A, incoming: Incoming<'_>) {
-        match incoming {
-            Incoming::Text(text) => {
-                self.message(app, Message::Text(&text));
-            }
-            Incoming::Binary(payload) => {
-                self.message(app, Message::Binary(&payload));
-                self.shared.scratch.reclaim(payload);
-            }
-            Incoming::Ping(_) => self.shared.stats.pings_received += 1,
-            Incoming::Pong(payload) => self.pong(&payload),
-            Incoming::Close(code, _) => self.close_received(code),
+    /// A message that is begun has a time to be whole.
+    fn note_unfinished(&mut self) {
+        if self.session.conn.is_mid_message() {
+            let work = self.session.work(&mut self.shared.pool);
+            work.message_since.get_or_insert(self.now);
+        } else if let Some(work) = &mut self.session.work {
+            work.message_since = None;
         }
     }
 
+    fn incoming<A: App>(&mut self, app: &mut A, incoming: Incoming<'_>) {
+        match &incoming {
+            Incoming::Text(text) => self.message(app, Message::Text(text)),
+            Incoming::Binary(payload) => self.message(app, Message::Binary(payload)),
+            Incoming::Ping(_) => self.shared.stats.pings_received += 1,
+            Incoming::Pong(payload) => self.pong(payload),
+            Incoming::Close(code, _) => self.close_received(*code),
+        }
+        self.shared.scratch.reclaim(incoming);
+    }
+
     fn message<A: App>(&mut self, app: &mut A, message: Message<'_>) {
-        let len = match message {
-            Message::Text(text) => text.len(),
-            Message::Binary(bytes) => bytes.len(),
-        };
         self.shared.stats.messages_received += 1;
-        self.shared.stats.payload_received += len as u64;
+        self.shared.stats.payload_received += message.as_bytes().len() as u64;
+        if let Some(work) = &mut self.session.work {
+            work.message_since = None;
+        }
         if self.session.phase != Phase::Open {
             return;
         }
@@ -161,23 +168,24 @@ impl Peer<'_> {
     }
 
     fn close_received(&mut self, code: Option<CloseCode>) {
-        if self.session.conn.state() == State::CloseReceived {
-            let number = code.map_or(NO_CODE, CloseCode::get);
-            *self.shared.stats.closed.entry(number).or_default() += 1;
-            self.encode_close(code, "");
+        // The answer echoes the code; none is sent if the peer answers ours.
+        if self.encode_close(code, "") {
+            self.shared.stats.count_close(code.map_or(NO_CODE, CloseCode::get));
         }
         self.end(End::Closed);
     }
 
     /// The peer broke the protocol: it is told so at once, and nothing else any more.
     fn fail(&mut self, violation: &Violation) {
-        let code = violation.close_code().get();
-        *self.shared.stats.closed.entry(code).or_default() += 1;
-        self.drop_output();
+        if self.session.phase == Phase::Open {
+            self.drop_output();
+        }
         let Session { work, conn, .. } = &mut *self.session;
         let pool = &mut self.shared.pool;
         let work = work.get_or_insert_with(|| pool.lend_work());
-        work.append(256, pool, |out| conn.fail(violation, [0; 4], out));
+        if work.append(CONTROL_FRAME_MAX, pool, |out| conn.fail(violation, [0; 4], out)) {
+            self.shared.stats.count_close(violation.close_code().get());
+        }
         self.end(End::Violation);
     }
 }

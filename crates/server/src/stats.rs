@@ -126,6 +126,10 @@ impl Stats {
         self.driver.add(&other.driver);
     }
 
+    pub(crate) fn count_close(&mut self, code: u16) {
+        *self.closed.entry(code).or_default() += 1;
+    }
+
     /// How many connections ended so.
     pub fn ended(&self, end: End) -> u64 {
         self.ended.get(&end).copied().unwrap_or(0)
