@@ -58,16 +58,14 @@ pub mod mask;
 mod message;
 mod pending;
 mod scratch;
-mod shared;
 mod text;
 mod utf8;
 
 pub use close::CloseCode;
-pub use connection::{Connection, Role, State};
+pub use connection::{Connection, Role, State, encode_shared};
 pub use error::Violation;
 pub use frame::frame_len;
 pub use limits::Limits;
 pub use message::{Fragment, Incoming, Message, Payload};
 pub use scratch::Scratch;
-pub use shared::encode_shared;
 pub use text::Text;

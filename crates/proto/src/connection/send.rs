@@ -1,0 +1,119 @@
+//! Messages in, bytes out.
+
+use super::{Connection, Role};
+use crate::frame::{self, CLOSE, CONTROL_MAX, First, PING, PONG};
+use crate::{CloseCode, Fragment, Message, Scratch, Violation, close};
+use bytes::{Bytes, BytesMut};
+
+impl Connection {
+    /// Appends a message in one frame.
+    ///
+    /// # Panics
+    /// If a message in fragments was begun and not finished (§5.4).
+    pub fn encode(&mut self, message: Message<'_>, key: [u8; 4], out: &mut BytesMut) -> bool {
+        self.encode_fragment(message.fragment(0, usize::MAX), key, out)
+    }
+
+    /// Appends one frame of a message in several ([`Message::fragments`]). Control frames may stand
+    /// between them, another message may not.
+    ///
+    /// # Panics
+    /// If the fragment does not follow on the one before: it must begin a message exactly when none
+    /// is unfinished (§5.4).
+    pub fn encode_fragment(
+        &mut self,
+        fragment: Fragment<'_>,
+        key: [u8; 4],
+        out: &mut BytesMut,
+    ) -> bool {
+        if !self.can_send() {
+            return false;
+        }
+        assert!(fragment.is_first() != self.sending, "messages must not interleave");
+        self.sending = !fragment.is_last();
+        self.write(fragment.first_byte(), fragment.payload(), key, out);
+        true
+    }
+
+    /// Appends a ping.
+    ///
+    /// # Panics
+    /// If the payload has more than 125 bytes (§5.5).
+    pub fn encode_ping(&mut self, payload: &[u8], key: [u8; 4], out: &mut BytesMut) -> bool {
+        assert!(payload.len() <= CONTROL_MAX, "a ping holds at most 125 bytes");
+        if self.can_send() {
+            self.write(First::new(PING, true), payload, key, out);
+        }
+        self.can_send()
+    }
+
+    /// Whether a ping was received that no pong has answered.
+    pub fn owes_pong(&self) -> bool {
+        self.can_send() && self.pending.as_deref().is_some_and(|pending| pending.ping.is_some())
+    }
+
+    /// Appends a pong for the newest ping that was received, if one is owed (RFC 6455 §5.5.3
+    /// allows to answer only the newest).
+    pub fn encode_pong(&mut self, key: [u8; 4], scratch: &mut Scratch, out: &mut BytesMut) -> bool {
+        let Some(ping) = self.pending.as_deref_mut().and_then(|pending| pending.ping.take()) else {
+            return false;
+        };
+        self.release_pending(scratch);
+        if self.can_send() {
+            self.write(First::new(PONG, true), ping.as_bytes(), key, out);
+        }
+        self.can_send()
+    }
+
+    /// Appends a Close frame, ours or the answer to the peer's, unless one was sent. After it
+    /// nothing more is encoded.
+    ///
+    /// Without a code ours is empty, and an answer echoes the peer's code (§5.5.1). A reason needs a
+    /// code; of one over 123 bytes the start is sent.
+    pub fn encode_close(
+        &mut self,
+        code: Option<CloseCode>,
+        reason: &str,
+        key: [u8; 4],
+        out: &mut BytesMut,
+    ) -> bool {
+        if self.close_sent {
+            return false;
+        }
+        self.close_sent = true;
+        let mut body = [0; CONTROL_MAX];
+        let body = match code.or(self.close_code) {
+            Some(code) => close::write_body(code, reason, &mut body),
+            None => &[],
+        };
+        self.write(First::new(CLOSE, true), body, key, out);
+        true
+    }
+
+    /// Appends the Close frame that tells the peer its fault, unless one was sent, and ends the
+    /// connection's state.
+    pub fn fail(&mut self, violation: &Violation, key: [u8; 4], out: &mut BytesMut) -> bool {
+        self.failed = true;
+        self.encode_close(Some(violation.close_code()), &violation.to_string(), key, out)
+    }
+
+    fn can_send(&self) -> bool {
+        !self.close_sent && !self.failed
+    }
+
+    fn write(&self, first: First, payload: &[u8], key: [u8; 4], out: &mut BytesMut) {
+        frame::write(first, payload, (self.role == Role::Client).then_some(key), out);
+    }
+}
+
+/// Encodes a message once, as one frame of a server, to be sent to many clients.
+///
+/// A server does not mask, so the bytes are the same for every receiver. They bypass
+/// [`Connection`](crate::Connection): send them only where its state allows a message, and not
+/// between the fragments of another.
+pub fn encode_shared(message: Message<'_>) -> Bytes {
+    let fragment = message.fragment(0, usize::MAX);
+    let mut out = BytesMut::new();
+    frame::write(fragment.first_byte(), fragment.payload(), None, &mut out);
+    out.freeze()
+}
