@@ -4,7 +4,7 @@ use super::{Connection, Role};
 use crate::frame::{CLOSE, CONTINUATION, First, Header, PING, PONG, Rules, TEXT};
 use crate::pending::{Gathered, Pending};
 use crate::{Incoming, Limits, Payload, Scratch, Text, Violation, close, mask};
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use std::mem::take;
 
 impl Connection {
@@ -29,15 +29,27 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         let found = self.next_incoming(input, limits, scratch);
-        if found.is_err() {
-            self.failed = true;
+        self.failed |= found.is_err();
+        if self.is_deaf() {
             *input = &mut [];
-            if let Some(pending) = &mut self.pending {
-                pending.forget_input(scratch);
-            }
+            self.forget_input(scratch);
         }
         self.release_pending(scratch);
         found
+    }
+
+    /// Whether whatever comes is ignored.
+    fn is_deaf(&self) -> bool {
+        self.close_received || self.failed
+    }
+
+    /// Drops what was half received.
+    #[cold]
+    fn forget_input(&mut self, scratch: &mut Scratch) {
+        self.owed = 0;
+        if let Some(pending) = &mut self.pending {
+            pending.forget_input(scratch);
+        }
     }
 
     fn next_incoming<'a>(
@@ -46,10 +58,7 @@ impl Connection {
         limits: &Limits,
         scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
-        if self.close_received || self.failed {
-            *input = &mut [];
-        }
-        while !input.is_empty() {
+        while !input.is_empty() && !self.is_deaf() {
             let found = if self.owed > 0 {
                 self.on_piece(input, scratch)?
             } else {
@@ -122,11 +131,10 @@ impl Connection {
     }
 
     fn begin_fragment(&mut self, opcode: u8, scratch: &mut Scratch) {
-        let memory = if opcode == CONTINUATION { BytesMut::new() } else { scratch.buffer() };
-        let message = &mut self.pending_mut(scratch).message;
-        match message {
+        let pending = self.pending_mut(scratch);
+        match &mut pending.message {
             Some(message) => message.fragments += 1,
-            None => *message = Some(Gathered::new(opcode, memory)),
+            None => pending.message = Some(Gathered::new(opcode, scratch.buffer())),
         }
     }
 
@@ -228,7 +236,7 @@ impl Connection {
     }
 
     #[inline]
-    fn release_pending(&mut self, scratch: &mut Scratch) {
+    pub(super) fn release_pending(&mut self, scratch: &mut Scratch) {
         if let Some(pending) = self.pending.take_if(|pending| pending.is_empty()) {
             scratch.return_pending(pending);
         }

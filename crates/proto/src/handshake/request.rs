@@ -27,7 +27,7 @@ impl<'a> Request<'a> {
         let mut head = httparse::Request::new(&mut fields);
         let parsed = head.parse(window);
         check_request_line(&head)?;
-        let size = match parsed.map_err(not_http)? {
+        let size = match parsed.map_err(|error| malformed(error, bytes))? {
             Status::Complete(size) => size,
             Status::Partial if window.len() < limits.bytes_max => return Ok(None),
             Status::Partial => return Err(Rejection::new(431, "the request head is too long")),
@@ -76,19 +76,22 @@ impl<'a> Request<'a> {
 
 const PROTOCOL: &str = "Sec-WebSocket-Protocol";
 
+/// The first byte of a TLS stream (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
 fn bad(reason: &'static str) -> Rejection {
     Rejection::new(400, reason)
 }
 
 /// What a request gets that could not be read.
-fn not_http(error: httparse::Error) -> Rejection {
+fn malformed(error: httparse::Error, bytes: &[u8]) -> Rejection {
     match error {
+        _ if bytes[0] == TLS_HANDSHAKE => bad("this is TLS, and the server speaks plain HTTP here"),
         httparse::Error::TooManyHeaders => Rejection::new(431, "the request has too many fields"),
         httparse::Error::Version => Rejection::new(505, "this server speaks HTTP/1.1"),
-        httparse::Error::Token => bad("this is not HTTP; TLS is not spoken here"),
         httparse::Error::HeaderName => bad("a header field's name is malformed"),
         httparse::Error::HeaderValue => bad("a header field's value is malformed"),
-        _ => bad("the request is malformed"),
+        _ => bad("this is not an HTTP/1.1 request"),
     }
 }
 
