@@ -150,12 +150,22 @@ impl ClientRequest<'_> {
     }
 }
 
+fn status_line(code: u16, phrase: &str, body: &str) -> String {
+    let mut line = code.to_string();
+    for (separator, words) in [(" ", phrase), (": ", body)] {
+        if !words.is_empty() {
+            line.extend([separator, words]);
+        }
+    }
+    line
+}
+
 /// A server that answers in plain HTTP, with the first line of what it says.
 fn refused(code: u16, head: &httparse::Response<'_, '_>, body: &[u8]) -> ResponseError {
     let line = body.split(|&byte| byte == b'\n').next().unwrap_or_default();
     ResponseError::Status {
         code,
-        phrase: head.reason.unwrap_or_default().to_owned(),
+        phrase: lossy(head.reason.unwrap_or_default().as_bytes()),
         body: lossy(line),
     }
 }
@@ -185,7 +195,7 @@ impl InvalidHeader {
 #[non_exhaustive]
 pub enum ResponseError {
     /// Another status than 101.
-    #[error("the server answered {code} {phrase}{}{body}", if body.is_empty() { "" } else { ": " })]
+    #[error("the server answered {}", status_line(*code, phrase, body))]
     Status {
         /// The status.
         code: u16,
