@@ -8,6 +8,8 @@
 
 mod config;
 #[cfg(target_os = "linux")]
+mod kind;
+#[cfg(target_os = "linux")]
 pub mod ring;
 pub mod seam;
 #[cfg(target_os = "linux")]
@@ -15,6 +17,8 @@ pub mod tokio;
 mod waker;
 
 pub use config::{Config, Counter, Counters, Error};
+#[cfg(target_os = "linux")]
+pub use kind::DriverKind;
 pub use seam::{
     CHUNK_MAX, Cause, Chunk, ConnId, Ends, Engine, Event, Heard, INDEX_MAX, Op, Opening, Severance,
     Token,
