@@ -1,6 +1,9 @@
 //! The ways in which a peer can die.
 
+use crate::observer::Observer;
 use serde::{Deserialize, Serialize};
+use std::io;
+use std::net::SocketAddr;
 
 /// A way to die.
 #[derive(
@@ -52,5 +55,52 @@ impl Death {
     /// Whether TCP tells the server nothing, so that only a heartbeat can find it.
     pub const fn is_silent(self) -> bool {
         matches!(self, Self::Freeze | Self::Mute | Self::Blackhole)
+    }
+}
+
+/// Who watches what becomes of victims at the server. Called by several threads.
+pub trait DeathWatch: Send + Sync {
+    /// Once before the first death: learns which sockets the server has. How many there are.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    fn map(&self) -> io::Result<usize>;
+
+    /// The connection of `client` to `server` is about to die.
+    fn watch(&self, client: SocketAddr, server: SocketAddr);
+
+    /// Whether it is known of every victim so far that the server has let go of it and its kernel
+    /// has the memory back.
+    fn all_found(&self) -> bool;
+}
+
+impl DeathWatch for Observer {
+    fn map(&self) -> io::Result<usize> {
+        Self::map(self)
+    }
+
+    fn watch(&self, client: SocketAddr, server: SocketAddr) {
+        Self::watch(self, client, server);
+    }
+
+    fn all_found(&self) -> bool {
+        let (watched, detected, reclaimed) = self.progress();
+        detected == watched && reclaimed == watched
+    }
+}
+
+/// Watches nothing: for a server of which only the client's side is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unwatched;
+
+impl DeathWatch for Unwatched {
+    fn map(&self) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn watch(&self, _client: SocketAddr, _server: SocketAddr) {}
+
+    fn all_found(&self) -> bool {
+        false
     }
 }

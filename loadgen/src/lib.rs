@@ -3,6 +3,9 @@
 
 pub mod death;
 pub mod observer;
+pub mod pacing;
 pub mod plan;
 pub mod record;
+pub mod run;
 pub mod sample;
+pub mod swarm;

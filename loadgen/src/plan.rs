@@ -1,6 +1,11 @@
 //! What a run is to do.
 
+mod resolve;
+
+pub use resolve::{Amount, Asked, PlanError, raise_descriptor_limit, resolve};
+
 use crate::death::Death;
+use crate::pacing::Share;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,7 +15,7 @@ use std::time::Duration;
 pub struct Plan {
     /// The URL as given.
     pub url: String,
-    /// Its addresses, tried in turn; several loopback addresses spread the ports.
+    /// Its addresses: a connect that is refused tries the next one.
     pub targets: Vec<SocketAddr>,
     /// The Host field.
     pub host: String,
@@ -24,7 +29,8 @@ pub struct Plan {
     pub connect_rate: f64,
     /// How long a connect and its handshake may take.
     pub connect_timeout: Duration,
-    /// How long messages and pings go on after the ramp (without deaths to watch).
+    /// How long messages and pings go on after the ramp, at the least: deaths that are still
+    /// watched make it longer.
     pub duration: Duration,
     /// Messages a second, over all connections; open loop.
     pub message_rate: Option<f64>,
@@ -52,6 +58,38 @@ pub struct Plan {
     pub cpus: Vec<usize>,
     /// Seeds every random choice.
     pub seed: u64,
+}
+
+impl Plan {
+    /// How many are to die.
+    pub fn kills_total(&self) -> u64 {
+        self.kills.iter().map(|kill| u64::from(kill.count)).sum()
+    }
+
+    /// The part of one shard.
+    ///
+    /// # Panics
+    /// If there is no such shard.
+    pub fn share(&self, shard: u16) -> Share {
+        assert!(shard < self.shards, "shard {shard} of {}", self.shards);
+        Share { index: u32::from(shard), of: u32::from(self.shards) }
+    }
+
+    /// How each of the dead dies, over all shards, in an order drawn from the seed.
+    pub fn deaths(&self) -> Vec<Death> {
+        let each = |kill: &Kill| std::iter::repeat_n(kill.death, kill.count as usize);
+        let mut deaths: Vec<_> = self.kills.iter().flat_map(each).collect();
+        fastrand::Rng::with_seed(self.seed).shuffle(&mut deaths);
+        deaths
+    }
+}
+
+impl ServerPing {
+    /// The longest time from a death to its detection, by a server that pings every interval; none
+    /// if it does not ping.
+    pub fn detection_max(&self) -> Option<Duration> {
+        self.interval.map(|interval| interval.saturating_add(self.timeout))
+    }
 }
 
 /// The opcode of messages.

@@ -1,0 +1,502 @@
+//! From what was asked for to a [`Plan`] in which nothing is left open: the URL taken apart, names
+//! looked up, sources and shards chosen by what the machine allows.
+
+use super::{Expect, Kill, KillAt, MessageKind, Plan, ServerPing, Watch};
+use crate::death::Death;
+use http::Uri;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+/// Connections from one source to one destination on loopback: past about 14,100 the kernel's
+/// search for a free port turns 25 µs a connect into 670 µs.
+const CHEAP_PORTS: u32 = 14_000;
+
+/// One thread drives this many without effort; more of them are spread over the cores.
+const CONNECTIONS_A_SHARD: u32 = 25_000;
+
+/// Slots of a driver's table beyond the connections: those that are gone and not yet reclaimed.
+const SLOTS_SPARE: u32 = 64;
+
+/// Descriptors that are not connections: rings, logs, the observer's sockets.
+const DESCRIPTORS_SPARE: u64 = 64;
+
+/// What was asked for: a [`Plan`] with names not looked up and choices left open.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// `ws://host[:port][/path][?query]`.
+    pub url: String,
+    /// How many connections.
+    pub connections: u32,
+    /// New connections a second, over all.
+    pub connect_rate: f64,
+    /// How long a connect and its handshake may take.
+    pub connect_timeout: Duration,
+    /// How long it goes on after the ramp, at the least.
+    pub duration: Duration,
+    /// Messages a second, over all connections.
+    pub message_rate: Option<f64>,
+    /// Bytes in a message.
+    pub size: usize,
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// What comes back for a message.
+    pub expect: Expect,
+    /// The client's own pings on each connection.
+    pub client_ping: Option<Duration>,
+    /// Who dies how.
+    pub kills: Vec<(Death, Amount)>,
+    /// When they die.
+    pub kill_at: KillAt,
+    /// Over how long a time the deaths are spread.
+    pub kill_over: Duration,
+    /// How long the dead are watched.
+    pub watch: Watch,
+    /// The server's heartbeat, if known.
+    pub server_ping: Option<ServerPing>,
+    /// Addresses to connect from; empty: chosen.
+    pub sources: Vec<IpAddr>,
+    /// Threads; none: chosen.
+    pub shards: Option<u16>,
+    /// The cores to run on; empty: any.
+    pub cpus: Vec<usize>,
+    /// Seeds every random choice.
+    pub seed: u64,
+}
+
+/// How many of all connections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// That many.
+    Count(u32),
+    /// A share, 0 to 1.
+    Share(f64),
+}
+
+impl Asked {
+    /// What `halfopen load URL` does without a flag.
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            connections: 1_000,
+            connect_rate: 5_000.0,
+            connect_timeout: Duration::from_secs(10),
+            duration: Duration::from_secs(30),
+            message_rate: None,
+            size: 64,
+            kind: MessageKind::Text,
+            expect: Expect::Any,
+            client_ping: None,
+            kills: Vec::new(),
+            kill_at: KillAt::Auto,
+            kill_over: Duration::ZERO,
+            watch: Watch::Auto,
+            server_ping: None,
+            sources: Vec::new(),
+            shards: None,
+            cpus: Vec::new(),
+            seed: 1,
+        }
+    }
+}
+
+/// Why there is no plan, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// Not a URL.
+    #[error("`{url}` is not a URL: {why}; write it as ws://127.0.0.1:9001/path")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Another scheme.
+    #[error("`{0}` is not a scheme for WebSocket here; use ws://")]
+    Scheme(String),
+    /// The name cannot be looked up.
+    #[error("the host `{host}` is not known: {error}; check the name, or give an address")]
+    UnknownHost {
+        /// The name.
+        host: String,
+        /// The resolver's word.
+        error: std::io::Error,
+    },
+    /// More deaths than connections.
+    #[error("{kills} deaths are planned, but there are {connections} connections only")]
+    TooManyKills {
+        /// All deaths.
+        kills: u64,
+        /// All connections.
+        connections: u32,
+    },
+    /// A value that makes no sense.
+    #[error("{0}")]
+    Value(String),
+    /// The ports of all sources do not suffice.
+    #[error(
+        "{connections} connections to one address want more ports than {sources} source address(es) have ({ports} each); \
+         give more with --source, or widen `sysctl net.ipv4.ip_local_port_range`"
+    )]
+    Ports {
+        /// All connections.
+        connections: u32,
+        /// How many addresses to come from.
+        sources: usize,
+        /// Ports of each.
+        ports: u32,
+    },
+    /// The shards' tables do not suffice.
+    #[error(
+        "{connections} connections do not fit into {shards} shard(s) under the descriptor limit of {limit}; \
+         use --shards={needed} or more, or raise it with `ulimit -n`"
+    )]
+    Descriptors {
+        /// All connections.
+        connections: u32,
+        /// The shards asked for.
+        shards: u16,
+        /// RLIMIT_NOFILE.
+        limit: u64,
+        /// How many shards would do.
+        needed: u32,
+    },
+}
+
+/// Makes the plan. Looks the name up, and reads this machine's limits.
+///
+/// # Errors
+/// The URL, a value or this machine does not allow it.
+pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
+    check(asked)?;
+    let place = Place::parse(&asked.url)?;
+    let targets = place.look_up()?;
+    let kills = count_kills(asked)?;
+    let limits = Limits::read();
+    Ok(Plan {
+        url: asked.url.clone(),
+        sources: choose_sources(asked, &targets, limits.ports)?,
+        targets,
+        host: place.authority,
+        path: place.path,
+        connections: asked.connections,
+        connect_rate: asked.connect_rate,
+        connect_timeout: asked.connect_timeout,
+        duration: asked.duration,
+        message_rate: asked.message_rate,
+        size: asked.size,
+        kind: asked.kind,
+        expect: asked.expect,
+        client_ping: asked.client_ping,
+        kills,
+        kill_at: asked.kill_at,
+        kill_over: asked.kill_over,
+        watch: asked.watch,
+        server_ping: asked.server_ping,
+        shards: choose_shards(asked, &limits)?,
+        cpus: asked.cpus.clone(),
+        seed: asked.seed,
+    })
+}
+
+/// Raises the soft descriptor limit of this process to the hard one, and returns it.
+pub fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(_) => limit.current.unwrap_or(u64::MAX),
+    }
+}
+
+impl Plan {
+    /// The size of one shard's table of connections.
+    pub fn table_size(&self) -> u32 {
+        self.connections.div_ceil(u32::from(self.shards)) + SLOTS_SPARE
+    }
+}
+
+/// Where a URL points.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// As written, for the Host field.
+    authority: String,
+    /// Without the brackets of IPv6.
+    host: String,
+    port: u16,
+    path: String,
+}
+
+impl Place {
+    fn parse(url: &str) -> Result<Self, PlanError> {
+        let bad = |why: String| PlanError::Url { url: url.into(), why };
+        let uri: Uri =
+            url.parse().map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
+        match uri.scheme_str() {
+            Some("ws") => {}
+            Some(other) => return Err(PlanError::Scheme(other.into())),
+            None => return Err(bad("it has no scheme".into())),
+        }
+        let authority = uri.authority().ok_or_else(|| bad("it has no host".into()))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("it holds a user name".into()));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = match authority.port() {
+            Some(port) => port.as_u16(),
+            None if authority.as_str().len() == authority.host().len() => 80,
+            None => return Err(bad("its port is not a number from 0 to 65535".into())),
+        };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        // `ws://host?query` has an empty path, which is sent as `/`.
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        Ok(Self {
+            authority: authority.as_str().into(),
+            host: host.into(),
+            port,
+            path: format!("{slash}{path}"),
+        })
+    }
+
+    fn look_up(&self) -> Result<Vec<SocketAddr>, PlanError> {
+        let unknown = |error| PlanError::UnknownHost { host: self.host.clone(), error };
+        let mut targets = Vec::new();
+        for target in (self.host.as_str(), self.port).to_socket_addrs().map_err(unknown)? {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        Ok(targets)
+    }
+}
+
+/// What this machine allows.
+struct Limits {
+    /// RLIMIT_NOFILE.
+    descriptors: u64,
+    /// Ports of one source address.
+    ports: u32,
+    cores: u32,
+}
+
+impl Limits {
+    fn read() -> Self {
+        Self {
+            descriptors: raise_descriptor_limit(),
+            ports: ephemeral_ports(),
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
+        }
+    }
+}
+
+/// How many ports the kernel hands out for outgoing connections; 28,232 if it does not say.
+fn ephemeral_ports() -> u32 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let range = range.unwrap_or_default();
+    let mut ends = range.split_whitespace().map_while(|end| end.parse::<u32>().ok());
+    match (ends.next(), ends.next()) {
+        (Some(low), Some(high)) if low <= high => high - low + 1,
+        _ => 28_232,
+    }
+}
+
+fn check(asked: &Asked) -> Result<(), PlanError> {
+    let positive = |rate: f64| rate > 0.0 && rate.is_finite();
+    let wrong = if asked.connections == 0 {
+        "there must be at least one connection"
+    } else if !positive(asked.connect_rate) {
+        "the connect rate must be above zero"
+    } else if asked.message_rate.is_some_and(|rate| !positive(rate)) {
+        "the message rate must be above zero; leave it out for none"
+    } else if asked.connect_timeout.is_zero() {
+        "the connect timeout must be above zero"
+    } else if asked.client_ping.is_some_and(|interval| interval.is_zero()) {
+        "the client's ping interval must be above zero; leave it out for none"
+    } else if asked.shards == Some(0) {
+        "there must be at least one shard"
+    } else {
+        return Ok(());
+    };
+    Err(PlanError::Value(wrong.into()))
+}
+
+fn count_kills(asked: &Asked) -> Result<Vec<Kill>, PlanError> {
+    let mut kills = Vec::new();
+    for &(death, amount) in &asked.kills {
+        let count = match amount {
+            Amount::Count(count) => count,
+            Amount::Share(share) if (0.0..=1.0).contains(&share) => {
+                (f64::from(asked.connections) * share).round() as u32
+            }
+            Amount::Share(share) => {
+                return Err(PlanError::Value(format!(
+                    "{} of {}% of the connections: a share is 0% to 100%",
+                    death.name(),
+                    share * 100.0
+                )));
+            }
+        };
+        kills.push(Kill { death, count });
+    }
+    let total = kills.iter().map(|kill| u64::from(kill.count)).sum();
+    if total > u64::from(asked.connections) {
+        return Err(PlanError::TooManyKills { kills: total, connections: asked.connections });
+    }
+    Ok(kills)
+}
+
+/// On loopback every 127.x.y.z is an address to come from; elsewhere only what is given.
+fn choose_sources(
+    asked: &Asked,
+    targets: &[SocketAddr],
+    ports: u32,
+) -> Result<Vec<IpAddr>, PlanError> {
+    let loopback = targets.iter().all(|target| target.is_ipv4() && target.ip().is_loopback());
+    if asked.sources.is_empty() && loopback {
+        let needed = asked.connections.div_ceil(CHEAP_PORTS.min(ports));
+        let nth = |n: u32| IpAddr::V4(Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + n));
+        return Ok(if needed <= 1 { Vec::new() } else { (0..needed).map(nth).collect() });
+    }
+    let sources = asked.sources.len().max(1);
+    if u64::from(ports) * (sources as u64) < u64::from(asked.connections) {
+        return Err(PlanError::Ports { connections: asked.connections, sources, ports });
+    }
+    Ok(asked.sources.clone())
+}
+
+/// A shard's table is bounded by the descriptor limit, but each shard has its own.
+fn choose_shards(asked: &Asked, limits: &Limits) -> Result<u16, PlanError> {
+    let table =
+        limits.descriptors.saturating_sub(DESCRIPTORS_SPARE + u64::from(SLOTS_SPARE)).max(1);
+    let needed = u64::from(asked.connections).div_ceil(table) as u32;
+    if let Some(shards) = asked.shards {
+        return if u32::from(shards) >= needed {
+            Ok(shards)
+        } else {
+            let limit = limits.descriptors;
+            Err(PlanError::Descriptors { connections: asked.connections, shards, limit, needed })
+        };
+    }
+    let cores = if asked.cpus.is_empty() { limits.cores } else { asked.cpus.len() as u32 };
+    let wanted = asked.connections.div_ceil(CONNECTIONS_A_SHARD).min(cores).max(needed);
+    u16::try_from(wanted).map_err(|_| {
+        PlanError::Value(format!(
+            "{} connections want {wanted} shards under the descriptor limit of {}; raise it with `ulimit -n`",
+            asked.connections, limits.descriptors
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { descriptors: 20_000, ports: 28_232, cores: 2 };
+
+    fn asked(connections: u32) -> Asked {
+        Asked { connections, ..Asked::new("ws://127.0.0.1:9001/") }
+    }
+
+    #[test]
+    fn a_table_of_urls_is_taken_apart() {
+        let table = [
+            ("ws://127.0.0.1:9001", "127.0.0.1", 9001, "127.0.0.1:9001", "/"),
+            ("ws://localhost/chat?room=1", "localhost", 80, "localhost", "/chat?room=1"),
+            ("ws://[::1]:9001/a", "::1", 9001, "[::1]:9001", "/a"),
+            ("ws://[::1]", "::1", 80, "[::1]", "/"),
+            ("ws://host:81?token=x", "host", 81, "host:81", "/?token=x"),
+            ("ws://host/user/{n}", "host", 80, "host", "/user/{n}"),
+        ];
+        for (url, host, port, authority, path) in table {
+            let place = Place::parse(url).expect(url);
+            let expected =
+                Place { authority: authority.into(), host: host.into(), port, path: path.into() };
+            assert_eq!(place, expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_websocket_url_is_refused() {
+        for url in [
+            "",
+            "127.0.0.1:9001",
+            "ws://",
+            "ws:///path",
+            "ws://host:99999/",
+            "ws://a b/",
+            "ws://u@h/",
+        ] {
+            assert!(matches!(Place::parse(url), Err(PlanError::Url { .. })), "{url}");
+        }
+        for url in ["http://host/", "wss://host/", "ftp://host/"] {
+            assert!(matches!(Place::parse(url), Err(PlanError::Scheme(_))), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_host_is_named() {
+        let error = resolve(&Asked::new("ws://no-such-host.invalid/")).unwrap_err().to_string();
+        assert!(error.contains("no-such-host.invalid"), "{error}");
+    }
+
+    #[test]
+    fn many_loopback_connections_come_from_several_addresses() {
+        let targets = ["127.0.0.1:9001".parse().unwrap()];
+        let sources =
+            |connections| choose_sources(&asked(connections), &targets, LIMITS.ports).unwrap();
+        assert_eq!(sources(14_000), [] as [IpAddr; 0]);
+        assert_eq!(sources(50_000).len(), 4);
+        assert_eq!(sources(50_000)[3].to_string(), "127.0.0.4");
+        assert_eq!(sources(1_000_000)[71].to_string(), "127.0.0.72");
+    }
+
+    #[test]
+    fn too_few_ports_are_told_before_the_run() {
+        let targets = ["192.0.2.1:80".parse().unwrap()];
+        let error = choose_sources(&asked(30_000), &targets, LIMITS.ports).unwrap_err();
+        assert!(matches!(error, PlanError::Ports { sources: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_table_of_shards() {
+        // connections, asked for, chosen (none: too few)
+        let table = [
+            (1, None, Some(1)),
+            (10_000, None, Some(1)),
+            (19_872, None, Some(1)),
+            (50_000, None, Some(3)),
+            (1_000_000, None, Some(51)),
+            (50_000, Some(2), None),
+            (50_000, Some(8), Some(8)),
+        ];
+        for (connections, shards, expected) in table {
+            let chosen = choose_shards(&Asked { shards, ..asked(connections) }, &LIMITS);
+            assert_eq!(chosen.ok(), expected, "{connections} connections, {shards:?}");
+        }
+    }
+
+    #[test]
+    fn shares_of_deaths_become_counts() {
+        let kills = vec![(Death::Freeze, Amount::Share(0.1)), (Death::Reset, Amount::Count(7))];
+        let kills = count_kills(&Asked { kills, ..asked(1_000) }).unwrap();
+        assert_eq!(kills[0], Kill { death: Death::Freeze, count: 100 });
+        assert_eq!(kills[1].count, 7);
+        let kills = vec![(Death::Mute, Amount::Share(0.6)), (Death::Close, Amount::Share(0.6))];
+        let error = count_kills(&Asked { kills, ..asked(10) }).unwrap_err();
+        assert!(matches!(error, PlanError::TooManyKills { kills: 12, .. }), "{error}");
+    }
+
+    #[test]
+    fn nonsense_values_are_refused() {
+        for asked in [
+            asked(0),
+            Asked { connect_rate: f64::NAN, ..asked(1) },
+            Asked { message_rate: Some(0.0), ..asked(1) },
+            Asked { connect_timeout: Duration::ZERO, ..asked(1) },
+            Asked { shards: Some(0), ..asked(1) },
+        ] {
+            assert!(matches!(resolve(&asked), Err(PlanError::Value(_))));
+        }
+    }
+}

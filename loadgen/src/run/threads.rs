@@ -1,0 +1,142 @@
+//! One thread a shard: a core, a driver, a swarm.
+
+use super::{DriverTotals, RunError};
+use crate::death::DeathWatch;
+use crate::plan::{Plan, raise_descriptor_limit};
+use crate::record::Tally;
+use crate::swarm::{Links, Meter, Order, Orders, Swarm};
+use halfopen_driver::{Config, Counters, DriverKind, Waker};
+use halfopen_wheel::Instant;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Descriptors of the process beside its connections.
+const DESCRIPTORS_SPARE: u64 = 64;
+
+/// The swarms of a run.
+pub(super) struct Threads(Vec<Thread>);
+
+struct Thread {
+    shard: u16,
+    orders: Arc<Orders>,
+    meter: Arc<Meter>,
+    counters: Arc<Counters>,
+    handle: JoinHandle<(Tally, Result<(), halfopen_driver::Error>)>,
+}
+
+impl Threads {
+    pub(super) fn start(
+        plan: &Arc<Plan>,
+        driver: DriverKind,
+        origin: Instant,
+        watch: &Arc<dyn DeathWatch>,
+    ) -> Result<Self, RunError> {
+        check_descriptors(plan, driver)?;
+        check_cpus(&plan.cpus)?;
+        let mut threads = Self(Vec::new());
+        for shard in 0..plan.shards {
+            match Thread::start(plan, driver, shard, origin, watch) {
+                Ok(thread) => threads.0.push(thread),
+                Err(error) => {
+                    threads.tell(Order::Leave);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(threads)
+    }
+
+    pub(super) fn meters(&self) -> Vec<Arc<Meter>> {
+        self.0.iter().map(|thread| thread.meter.clone()).collect()
+    }
+
+    pub(super) fn tell(&self, order: Order) {
+        self.0.iter().for_each(|thread| thread.orders.send(order));
+    }
+
+    pub(super) fn any_is_over(&self) -> bool {
+        self.0.iter().any(|thread| thread.handle.is_finished())
+    }
+
+    /// Waits for all: what they have counted, or the first error.
+    pub(super) fn join(self) -> Result<(Tally, DriverTotals), RunError> {
+        let mut whole = Tally::default();
+        let mut totals = DriverTotals::default();
+        let mut first_error = Ok(());
+        for thread in self.0 {
+            let joined = thread.handle.join();
+            let (tally, ran) = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            whole.merge(tally);
+            totals.add(&thread.counters);
+            let ran = ran.map_err(|error| RunError::Driver { shard: thread.shard, error });
+            first_error = first_error.and(ran);
+        }
+        first_error.map(|()| (whole, totals))
+    }
+}
+
+impl Thread {
+    fn start(
+        plan: &Arc<Plan>,
+        driver: DriverKind,
+        shard: u16,
+        origin: Instant,
+        watch: &Arc<dyn DeathWatch>,
+    ) -> Result<Self, RunError> {
+        let (waker, wake) =
+            Waker::new().map_err(|error| RunError::Os { doing: "making an eventfd", error })?;
+        let (orders, meter) = (Orders::new(waker), Arc::<Meter>::default());
+        let counters = Arc::<Counters>::default();
+        let config = Config {
+            listener: None,
+            wake,
+            connections_max: plan.table_size(),
+            counters: counters.clone(),
+        };
+        let links = Links { orders: orders.clone(), meter: meter.clone(), watch: watch.clone() };
+        let mut swarm = Swarm::new(plan.clone(), plan.share(shard), origin, links);
+        let cpu = plan.cpus.get(usize::from(shard) % plan.cpus.len().max(1)).copied();
+        let run = move || {
+            if let Some(cpu) = cpu {
+                pin(cpu).expect("it was tried before");
+            }
+            let ran = driver.run(&mut swarm, config);
+            (swarm.into_tally(), ran)
+        };
+        let handle = std::thread::Builder::new()
+            .name(format!("swarm-{shard}"))
+            .spawn(run)
+            .map_err(|error| RunError::Os { doing: "starting a swarm's thread", error })?;
+        Ok(Self { shard, orders, meter, counters, handle })
+    }
+}
+
+/// A ring keeps its connections in a table of its own; tokio-uring's are descriptors of the process.
+fn check_descriptors(plan: &Plan, driver: DriverKind) -> Result<(), RunError> {
+    let (wanted, limit) =
+        (u64::from(plan.connections) + DESCRIPTORS_SPARE, raise_descriptor_limit());
+    if driver == DriverKind::TokioUring && wanted > limit {
+        return Err(RunError::Descriptors { wanted, limit });
+    }
+    Ok(())
+}
+
+/// Tries each core on a thread that ends at once, so that a wrong one is told before the run.
+fn check_cpus(cpus: &[usize]) -> Result<(), RunError> {
+    for &cpu in cpus {
+        let tried = std::thread::spawn(move || pin(cpu)).join().expect("it does not panic");
+        tried.map_err(|error| RunError::Cpu { cpu, error })?;
+    }
+    Ok(())
+}
+
+fn pin(cpu: usize) -> io::Result<()> {
+    if cpu >= CpuSet::MAX_CPU {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    Ok(sched_setaffinity(None, &cpus)?)
+}

@@ -1,0 +1,322 @@
+//! The ramp: connects on the plan's schedule, and the opening handshake (RFC 6455 §4.1).
+
+use super::conn::{Conn, Phase};
+use super::{PIECES, Swarm};
+use crate::pacing::Pace;
+use crate::plan::Plan;
+use bytes::BytesMut;
+use halfopen_driver::{Cause, ConnId, Heard, Op, Token};
+use halfopen_proto::handshake::{ClientRequest, HeadLimits, ResponseError};
+use halfopen_wheel::Instant;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Connections of a run that open at the same time, at most. The listener's queue is often 4,096;
+/// beyond it SYNs are lost and come again after a second.
+const OPENING_MAX: usize = 1_024;
+
+/// How long an HTTP answer that refuses is listened to for its first words.
+const WORDS_WAIT: Duration = Duration::from_millis(500);
+
+/// The most of it that is kept.
+const WORDS_MAX: usize = 4_096;
+
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// None before the start.
+    pace: Option<Pace>,
+    /// The connects under way, by token.
+    attempts: Vec<Option<Attempt>>,
+    free: Vec<u32>,
+    /// Connects and handshakes under way.
+    under_way: usize,
+    under_way_max: usize,
+    /// The target that is tried first.
+    first_target: usize,
+    /// Answers that came in pieces, by index.
+    heads: BTreeMap<usize, BytesMut>,
+}
+
+/// A connect under way.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    /// The connection's number in the plan.
+    number: u32,
+    started: Instant,
+    target: usize,
+    /// Targets that have refused it.
+    refused: usize,
+}
+
+impl Opening {
+    /// Of one swarm of `swarms`.
+    pub(super) fn new(swarms: u32) -> Self {
+        Self {
+            pace: None,
+            attempts: Vec::new(),
+            free: Vec::new(),
+            under_way: 0,
+            under_way_max: (OPENING_MAX / swarms as usize).max(16),
+            first_target: 0,
+            heads: BTreeMap::new(),
+        }
+    }
+
+    /// When the next connect is due, unless too many are under way.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.pace.as_ref().filter(|_| self.under_way < self.under_way_max)?.due()
+    }
+
+    pub(super) fn forget(&mut self, index: usize) {
+        self.heads.remove(&index);
+    }
+
+    /// No further connects; those under way are given up.
+    pub(super) fn end(&mut self, ops: &mut Vec<Op>) {
+        self.pace = None;
+        let under_way = self.attempts.iter().enumerate().filter(|(_, attempt)| attempt.is_some());
+        ops.extend(under_way.map(|(token, _)| Op::Cancel(Token(token as u32))));
+    }
+
+    fn insert(&mut self, attempt: Attempt) -> Token {
+        let token = self.free.pop().unwrap_or_else(|| {
+            self.attempts.push(None);
+            self.attempts.len() as u32 - 1
+        });
+        self.attempts[token as usize] = Some(attempt);
+        Token(token)
+    }
+
+    fn remove(&mut self, token: Token) -> Attempt {
+        self.free.push(token.0);
+        self.attempts[token.0 as usize].take().expect("a token is answered once")
+    }
+}
+
+impl Swarm {
+    pub(super) fn begin_ramp(&mut self, now: Instant) {
+        let (rate, total) = (self.plan.connect_rate, u64::from(self.plan.connections));
+        self.opening.pace = Some(Pace::limited(now, rate, self.share, total));
+    }
+
+    pub(super) fn connect_the_due(&mut self, now: Instant, ops: &mut Vec<Op>) {
+        for _ in 0..PIECES {
+            if self.opening.due().is_none_or(|due| due > now) {
+                return;
+            }
+            let taken = self.opening.pace.as_mut().and_then(|pace| pace.take(now));
+            let Some((number, _)) = taken else { return };
+            self.opening.under_way += 1;
+            let target = self.opening.first_target;
+            let number = number as u32;
+            self.connect(Attempt { number, started: now, target, refused: 0 }, ops);
+        }
+    }
+
+    fn connect(&mut self, attempt: Attempt, ops: &mut Vec<Op>) {
+        let to = self.plan.targets[attempt.target];
+        let sources = &self.plan.sources;
+        let from = (!sources.is_empty()).then(|| sources[attempt.number as usize % sources.len()]);
+        let from = from.filter(|source| source.is_ipv4() == to.is_ipv4());
+        let deadline = attempt.started + self.plan.connect_timeout;
+        let token = self.opening.insert(attempt);
+        ops.push(Op::Connect { token, to, from, deadline });
+    }
+
+    pub(super) fn refused(&mut self, now: Instant, token: Token, cause: Cause, ops: &mut Vec<Op>) {
+        let mut attempt = self.opening.remove(token);
+        if self.leaving.is_some() {
+            return;
+        }
+        attempt.refused += 1;
+        if !self.moves_on(attempt, cause) {
+            return self.failed(connect_failure(cause));
+        }
+        let next = (attempt.target + 1) % self.plan.targets.len();
+        if self.opening.first_target == attempt.target {
+            // The others need not knock there first.
+            self.opening.first_target = next;
+        }
+        self.connect(Attempt { target: next, started: now, ..attempt }, ops);
+    }
+
+    /// Whether another address of the host is worth a try.
+    fn moves_on(&self, attempt: Attempt, cause: Cause) -> bool {
+        let elsewhere = !matches!(cause, Cause::Cancelled | Cause::NoDescriptors | Cause::NoPorts);
+        elsewhere && attempt.refused < self.plan.targets.len()
+    }
+
+    pub(super) fn connected(&mut self, now: Instant, id: ConnId, token: Token, ops: &mut Vec<Op>) {
+        let attempt = self.opening.remove(token);
+        let index = id.index as usize;
+        while self.conns.len() <= index {
+            self.conns.push(Conn::vacant());
+        }
+        let deadline = attempt.started + self.plan.connect_timeout;
+        self.conns[index] = Conn {
+            phase: Phase::Handshaking { opened: now },
+            generation: id.generation,
+            number: attempt.number,
+            deadline,
+            ..Conn::vacant()
+        };
+        self.occupied += 1;
+        if self.leaving.is_some() {
+            return self.abort(index, ops);
+        }
+        self.ledger.connected(now.saturating_since(attempt.started));
+        self.wheel.arm(id.index, deadline);
+        let mut out = self.output.lend();
+        let nonce = self.nonce(attempt.number);
+        let encoded = request(&self.plan, nonce).encode(&mut out);
+        encoded.expect("the plan's host and path came out of a URL");
+        self.send(index, out, ops);
+    }
+
+    /// What the server answers to the request, in one piece or several; frames may follow it.
+    pub(super) fn read_answer(
+        &mut self,
+        now: Instant,
+        index: usize,
+        bytes: &mut [u8],
+        ops: &mut Vec<Op>,
+    ) {
+        let Some(mut head) = self.opening.heads.remove(&index) else {
+            return self.judge_answer(now, index, bytes, ops);
+        };
+        head.extend_from_slice(bytes);
+        self.judge_answer(now, index, &mut head, ops);
+    }
+
+    fn judge_answer(&mut self, now: Instant, index: usize, bytes: &mut [u8], ops: &mut Vec<Op>) {
+        let request = request(&self.plan, self.nonce(self.conns[index].number));
+        match request.check_response(bytes, &HeadLimits::default()) {
+            Ok(None) => {
+                self.opening.heads.insert(index, BytesMut::from(&*bytes));
+            }
+            Ok(Some((_, taken))) => {
+                self.opened(now, index);
+                self.read_frames(now, index, &mut bytes[taken..], ops);
+            }
+            Err(error) => self.answered_otherwise(now, index, &error, bytes, ops),
+        }
+    }
+
+    fn opened(&mut self, now: Instant, index: usize) {
+        let conn = &mut self.conns[index];
+        let Phase::Handshaking { opened } = conn.phase else { unreachable!("it shakes hands") };
+        conn.phase = Phase::Living;
+        conn.deadline = Instant::FAR;
+        conn.place = self.living.len() as u32;
+        self.living.push(index as u32);
+        self.wheel.disarm(index as u32);
+        self.opening.under_way -= 1;
+        self.ledger.opened(now.saturating_since(opened));
+        self.plan_own_pings(now, index);
+    }
+
+    /// It is no WebSocket server, or does not want us. If nobody else has told why, the first words
+    /// of its answer are waited for.
+    fn answered_otherwise(
+        &mut self,
+        now: Instant,
+        index: usize,
+        error: &ResponseError,
+        bytes: &[u8],
+        ops: &mut Vec<Op>,
+    ) {
+        let example = &mut self.ledger.tally.failure_example;
+        let is_first = example.is_none();
+        example.get_or_insert_with(|| error.to_string());
+        self.failed(answer_failure(error));
+        if !(is_first && is_wordless(error)) {
+            return self.abort(index, ops);
+        }
+        self.opening.heads.insert(index, BytesMut::from(bytes));
+        let until = now + WORDS_WAIT;
+        self.conns[index].phase = Phase::Refused;
+        self.conns[index].deadline = until;
+        self.wheel.arm(index as u32, until);
+    }
+
+    /// More of an answer that refuses.
+    pub(super) fn read_refusal(&mut self, index: usize, bytes: &[u8], ops: &mut Vec<Op>) {
+        let request = request(&self.plan, self.nonce(self.conns[index].number));
+        let Some(head) = self.opening.heads.get_mut(&index) else { return };
+        head.extend_from_slice(bytes);
+        match request.check_response(head, &HeadLimits::default()) {
+            Err(error) if !is_wordless(&error) => {
+                self.ledger.tally.failure_example = Some(error.to_string());
+            }
+            _ if head.len() < WORDS_MAX => return,
+            _ => {}
+        }
+        self.abort(index, ops);
+    }
+
+    pub(super) fn handshake_is_due(
+        &mut self,
+        now: Instant,
+        index: usize,
+        heard: Heard,
+        ops: &mut Vec<Op>,
+    ) {
+        let conn = &mut self.conns[index];
+        let timeout = self.plan.connect_timeout;
+        if heard.silent_since(now, conn.deadline - timeout, timeout) {
+            self.failed("handshake_timeout".into());
+            return self.abort(index, ops);
+        }
+        // We may be late ourselves: what has come by now is to be heard first.
+        self.wheel.arm(index as u32, now + Duration::from_millis(1));
+    }
+
+    pub(super) fn ended_in_handshake(&mut self, cause: Cause) {
+        let reason = match cause {
+            Cause::Fin => "closed_in_handshake",
+            _ => "reset_in_handshake",
+        };
+        self.failed(reason.into());
+    }
+
+    fn failed(&mut self, reason: String) {
+        self.opening.under_way -= 1;
+        self.ledger.failed(reason);
+    }
+
+    /// The nonce of Sec-WebSocket-Key: made from the seed and the number, so that it need not be
+    /// kept.
+    fn nonce(&self, number: u32) -> [u8; 16] {
+        let seed = self.plan.seed.rotate_left(32) ^ u64::from(number);
+        fastrand::Rng::with_seed(seed).u128(..).to_be_bytes()
+    }
+}
+
+fn request(plan: &Plan, nonce: [u8; 16]) -> ClientRequest<'_> {
+    ClientRequest { host: &plan.host, target: &plan.path, nonce, ..ClientRequest::default() }
+}
+
+fn connect_failure(cause: Cause) -> String {
+    let reason = match cause {
+        Cause::NobodyListens => "refused",
+        Cause::Unreachable => "unreachable",
+        Cause::Deadline | Cause::TimedOut => "connect_timeout",
+        Cause::Reset | Cause::Fin | Cause::Aborted => "reset",
+        Cause::Cancelled => "cancelled",
+        Cause::NoDescriptors => "no_descriptors",
+        Cause::NoPorts => "no_ports",
+        Cause::Os(errno) => return format!("os_error_{errno}"),
+    };
+    reason.into()
+}
+
+fn answer_failure(error: &ResponseError) -> String {
+    match error {
+        ResponseError::Status { code, .. } => format!("status_{code}"),
+        _ => "not_websocket".into(),
+    }
+}
+
+fn is_wordless(error: &ResponseError) -> bool {
+    matches!(error, ResponseError::Status { body, .. } if body.is_empty())
+}
