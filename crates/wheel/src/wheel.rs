@@ -8,7 +8,9 @@
 //! idle owner sleeps until then.
 //!
 //! A key farther ahead than one turn is parked in the last slot of the turn, comes up there, and
-//! is armed anew by its owner: 3 ns a turn, against a second level of wheels for everyone.
+//! is armed anew by its owner: 3 ns a turn, against a second level of wheels for everyone. A clock
+//! that jumped over many turns at once finds every key due, and skips all turns but the last: no
+//! key is visited once for each turn that nobody saw.
 //!
 //! A deadline that moves *later* costs nothing: the entry stays where it is, comes up early, and
 //! the owner, who alone knows the true deadline, arms it again. A deadline that moves *earlier* is
@@ -48,8 +50,8 @@ impl Default for WheelConfig {
 /// key was first armed.
 ///
 /// The wheel promises that a key is handed over by [`pop`](Self::pop) not before the deadline it
-/// was armed with, unless that lies more than a turn ahead; the owner compares with the true
-/// deadline and arms again.
+/// was armed with, unless that lay more than a turn after the last `pop`; the owner compares with
+/// the true deadline and arms again.
 #[derive(Debug)]
 pub struct Wheel {
     /// The heads of the lists.
@@ -74,10 +76,12 @@ struct Entry {
     next: u32,
     /// The key before, or `HEAD`.
     prev: u32,
-    /// The low bits of the tick it waits for; only its slot and its order against another tick of
-    /// the same turn are ever asked.
-    tick: u32,
+    /// The list it is in. All that wait are less than one turn ahead of the cursor, so the slot
+    /// tells the tick.
+    slot: u32,
 }
+
+const _: () = assert!(size_of::<Entry>() == 12);
 
 /// No key: the end of a list.
 const NONE: u32 = u32::MAX;
@@ -114,7 +118,8 @@ impl Wheel {
     /// Has `key` handed over at `at` or up to one tick later.
     ///
     /// A key that is armed already is moved if `at` is earlier than where it waits; if later it
-    /// stays, comes up early, and the owner arms it again.
+    /// stays, comes up early, and the owner arms it again. A deadline that has passed is due at
+    /// once: an owner that arms it anew in a loop of `pop`s gets it anew in the same loop.
     ///
     /// # Panics
     /// If `key` is one of the three greatest numbers, which mark the ends of lists.
@@ -123,7 +128,7 @@ impl Wheel {
         self.grow_to(key);
         let tick = self.tick_of(at).clamp(self.cursor, self.cursor + self.last_offset());
         if self.is_armed(key) {
-            if self.full_tick(key) <= tick {
+            if self.waits_for(key) <= tick {
                 return;
             }
             self.unlink(key);
@@ -163,19 +168,30 @@ impl Wheel {
     /// Keys come in the order of their ticks. Time that jumped ahead costs a scan of the bitmap,
     /// not a visit of each tick.
     pub fn pop(&mut self, now: Instant) -> Option<u32> {
-        let Some(tick) = self.next_occupied() else {
+        self.skip_turns(now);
+        let due = self.next_occupied().filter(|&tick| self.fires_at(tick) <= now);
+        let Some(tick) = due else {
             // Nothing to pass over: the cursor only follows the clock.
             self.cursor = self.cursor.max(self.first_after(now));
             return None;
         };
-        if self.fires_at(tick) > now {
-            self.cursor = self.cursor.max(self.first_after(now));
-            return None;
-        }
         self.cursor = tick;
         let key = self.heads[self.slot(tick)];
         self.unlink(key);
         Some(key)
+    }
+
+    /// Moves the cursor on by whole turns, which changes no slot, as long as every tick of the turn
+    /// that it then stands in has fired.
+    fn skip_turns(&mut self, now: Instant) {
+        let slots = self.heads.len() as u64;
+        let passed = now.as_nanos().saturating_sub(self.origin.as_nanos());
+        if passed < (self.cursor + 2 * slots).saturating_mul(self.stride) {
+            return;
+        }
+        // Every tick before this one has fired, wherever its dither put it.
+        let fired = passed / self.stride;
+        self.cursor += ((fired - self.cursor) / slots - 1) * slots;
     }
 
     /// The first tick that fires at `at` or later: a key armed for it is never early.
@@ -221,7 +237,7 @@ impl Wheel {
 
     fn grow_to(&mut self, key: u32) {
         if self.entries.len() <= key as usize {
-            let free = Entry { next: NONE, prev: FREE, tick: 0 };
+            let free = Entry { next: NONE, prev: FREE, slot: 0 };
             self.entries.resize(key as usize + 1, free);
         }
     }
@@ -232,18 +248,18 @@ impl Wheel {
         if next != NONE {
             self.entries[next as usize].prev = key;
         }
-        self.entries[key as usize] = Entry { next, prev: HEAD, tick: tick as u32 };
+        self.entries[key as usize] = Entry { next, prev: HEAD, slot: slot as u32 };
         self.occupied[slot / 64] |= 1 << (slot % 64);
         self.len += 1;
     }
 
     fn unlink(&mut self, key: u32) {
-        let Entry { next, prev, tick } = self.entries[key as usize];
+        let Entry { next, prev, slot } = self.entries[key as usize];
         if next != NONE {
             self.entries[next as usize].prev = prev;
         }
         if prev == HEAD {
-            let slot = tick as usize & (self.heads.len() - 1);
+            let slot = slot as usize;
             self.heads[slot] = next;
             if next == NONE {
                 self.occupied[slot / 64] &= !(1 << (slot % 64));
@@ -255,11 +271,10 @@ impl Wheel {
         self.len -= 1;
     }
 
-    /// The tick that an armed `key` waits for: less than one turn from the cursor on, so its low
-    /// bits tell it.
-    fn full_tick(&self, key: u32) -> u64 {
-        let ahead = self.entries[key as usize].tick.wrapping_sub(self.cursor as u32);
-        self.cursor + u64::from(ahead)
+    /// The tick that an armed `key` waits for.
+    fn waits_for(&self, key: u32) -> u64 {
+        let slot = u64::from(self.entries[key as usize].slot);
+        self.cursor + (slot.wrapping_sub(self.cursor) & self.last_offset())
     }
 
     fn slot(&self, tick: u64) -> usize {
@@ -278,4 +293,125 @@ fn mix(seed: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn wheel(tick: Duration, slots: usize, origin: u64) -> Wheel {
+        Wheel::new(WheelConfig { tick, slots, seed: 7 }, Instant::from_nanos(origin))
+    }
+
+    fn drain(wheel: &mut Wheel, now: Instant) -> Vec<u32> {
+        std::iter::from_fn(|| wheel.pop(now)).collect()
+    }
+
+    #[test]
+    fn ticks_fire_in_order_and_at_most_one_tick_apart() {
+        for tick in [Duration::from_micros(1), Duration::from_millis(8), SECOND] {
+            let wheel = wheel(tick, 4, 5);
+            for k in (0..1000).chain((1 << 32) - 500..(1 << 32) + 500) {
+                let apart = wheel.fires_at(k + 1).saturating_since(wheel.fires_at(k));
+                assert!(apart > Duration::ZERO && apart <= tick, "tick {k} of {tick:?}: {apart:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_tick_of_a_moment_is_the_first_that_fires_then_or_later() {
+        let wheel = wheel(Duration::from_micros(1), 4, 1 << 40);
+        for nanos in (1 << 40) - 10..(1 << 40) + 20_000 {
+            let at = Instant::from_nanos(nanos);
+            let tick = wheel.tick_of(at);
+            assert!(wheel.fires_at(tick) >= at);
+            assert!(tick == 0 || wheel.fires_at(tick - 1) < at, "tick {tick} for {nanos}");
+        }
+    }
+
+    #[test]
+    fn different_seeds_fire_at_different_points_of_the_tick() {
+        let point = |seed| {
+            let config = WheelConfig { seed, ..WheelConfig::default() };
+            Wheel::new(config, Instant::default()).fires_at(100)
+        };
+        assert_ne!(point(1), point(2));
+    }
+
+    #[test]
+    fn a_later_deadline_leaves_the_key_where_it_is_and_an_earlier_one_moves_it() {
+        let mut wheel = wheel(Duration::from_millis(8), 4096, 0);
+        let at = |seconds| Instant::default() + seconds * SECOND;
+        wheel.arm(1, at(10));
+        let first = wheel.next_wake().unwrap();
+        wheel.arm(1, at(15));
+        assert_eq!(wheel.next_wake(), Some(first));
+        wheel.arm(1, at(5));
+        assert!(wheel.next_wake().unwrap() < first);
+        assert_eq!(wheel.len(), 1);
+    }
+
+    #[test]
+    fn links_hold_when_the_first_the_middle_or_the_last_of_a_list_leaves() {
+        for gone in 0..3 {
+            let mut wheel = wheel(Duration::from_millis(8), 64, 0);
+            let at = Instant::default() + Duration::from_millis(100);
+            (0..3).for_each(|key| wheel.arm(key, at));
+            wheel.disarm(gone);
+            wheel.disarm(gone);
+            let mut left = drain(&mut wheel, at + SECOND);
+            left.sort_unstable();
+            assert_eq!(left, (0..3).filter(|&key| key != gone).collect::<Vec<_>>());
+            assert!(wheel.is_empty() && wheel.next_wake().is_none());
+            assert!(wheel.occupied.iter().all(|&word| word == 0));
+        }
+    }
+
+    #[test]
+    fn a_key_parked_beyond_the_turn_comes_up_early_and_a_close_armed_meanwhile_comes_on_time() {
+        let tick = Duration::from_millis(8);
+        let mut wheel = wheel(tick, 64, 0);
+        let hours = Instant::default() + 7200 * SECOND;
+        wheel.arm(3, hours);
+        assert!(wheel.next_wake().unwrap() < Instant::default() + 64 * tick);
+        let close = Instant::default() + Duration::from_millis(50);
+        wheel.arm(3, close);
+        let wake = wheel.next_wake().unwrap();
+        assert!(wake >= close && wake < close + tick);
+        assert_eq!(wheel.pop(wake), Some(3));
+    }
+
+    #[test]
+    fn a_jump_over_a_million_turns_visits_no_key_more_than_three_times() {
+        let tick = Duration::from_millis(8);
+        let mut wheel = wheel(tick, 64, 0);
+        (0..100).for_each(|key| wheel.arm(key, Instant::default() + SECOND));
+        let now = Instant::default() + 500_000 * SECOND;
+        let mut visits = 0;
+        while let Some(key) = wheel.pop(now) {
+            visits += 1;
+            wheel.arm(key, now + Duration::from_millis(100));
+        }
+        assert!(visits <= 300, "{visits}");
+        assert_eq!(wheel.len(), 100);
+        assert!(wheel.next_wake().unwrap() >= now + Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_deadline_that_never_comes_does_not_overflow() {
+        let mut wheel = wheel(Duration::from_micros(1), 2, u64::MAX - 1000);
+        wheel.arm(0, Instant::FAR);
+        assert!(wheel.next_wake().unwrap() <= Instant::FAR);
+        assert_eq!(drain(&mut wheel, Instant::FAR), [0]);
+        wheel.arm(0, Instant::default());
+        assert_eq!(drain(&mut wheel, Instant::FAR), [0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "mark the ends of lists")]
+    fn a_key_that_is_a_mark_is_refused() {
+        wheel(SECOND, 2, 0).arm(FREE, Instant::default());
+    }
 }
