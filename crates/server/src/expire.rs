@@ -36,7 +36,7 @@ impl Peer<'_> {
         let timeout = self.shared.config.message_timeout;
         let due = self.session.message_deadline(&self.shared.config);
         let is_due = due <= self.now && heard.silent_since(self.now, due - timeout, timeout);
-        if is_due && self.session.phase == Phase::Open {
+        if is_due {
             self.close_for(End::MessageTimeout, CloseCode::POLICY, "the message took too long");
         }
     }

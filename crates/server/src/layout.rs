@@ -1,9 +1,11 @@
 use crate::{DriverKind, ServerError};
-use halfopen_driver::INDEX_MAX;
 
 /// Descriptors that are not connections: the listener, the rings, the wakers, the standard streams,
 /// and what the program around the server has open.
 const RESERVE: u64 = 128;
+
+/// The most direct descriptors that the kernel lets a ring have (IORING_MAX_FIXED_FILES).
+const TABLE_MAX: u64 = 1 << 20;
 
 /// How connections are spread over shards.
 ///
@@ -40,31 +42,34 @@ impl Layout {
     }
 
     pub(crate) fn new(wish: &Wish, descriptors: u64) -> Result<Self, ServerError> {
-        let most = u64::from(INDEX_MAX);
         let all = descriptors.saturating_sub(RESERVE);
+        let shards = wish.shards.unwrap_or(wish.cores).max(1);
+        let share = (all / u64::from(shards)).min(TABLE_MAX);
         match wish.connections_max {
-            None => Self::under_the_limit(wish, descriptors, all.min(most)),
+            None => Self::under_the_limit(wish, descriptors, shards, share),
             Some(wanted) if wish.driver == DriverKind::IoUring => {
-                Self::as_asked(wish, descriptors, wanted, all.min(most))
+                Self::as_asked(wish, descriptors, wanted, all.min(TABLE_MAX))
             }
             Some(wanted) => {
-                let shards = u64::from(wish.shards.unwrap_or(wish.cores));
-                let table = (all / shards).min(most);
-                let wish = Wish { shards: Some(shards as u16), ..*wish };
-                Self::as_asked(&wish, descriptors, wanted, table)
+                let wish = Wish { shards: Some(shards), ..*wish };
+                Self::as_asked(&wish, descriptors, wanted, share)
             }
         }
     }
 
     /// All that the descriptor limit holds, in equal shares.
-    fn under_the_limit(wish: &Wish, descriptors: u64, all: u64) -> Result<Self, ServerError> {
-        let shards = wish.shards.unwrap_or(wish.cores).max(1);
-        let each = (all / u64::from(shards)).saturating_sub(wish.refusals_max.into()) as u32;
+    fn under_the_limit(
+        wish: &Wish,
+        descriptors: u64,
+        shards: u16,
+        share: u64,
+    ) -> Result<Self, ServerError> {
+        let each = share.saturating_sub(wish.refusals_max.into()) as u32;
         if each == 0 {
             let wanted = u64::from(shards) * u64::from(wish.refusals_max + 1) + RESERVE;
             return Err(ServerError::Descriptors { wanted, limit: descriptors });
         }
-        let connections_max = each * u32::from(shards);
+        let connections_max = each.saturating_mul(shards.into());
         Ok(Self { shards, connections_max, connections_max_each: each, descriptors })
     }
 
@@ -102,7 +107,7 @@ mod tests {
 
     #[test]
     fn by_default_all_tables_together_stay_under_the_descriptor_limit() {
-        for descriptors in [1024, 20_000, 1 << 30] {
+        for descriptors in [1024, 20_000, 1 << 30, u64::MAX] {
             let layout = Layout::new(&WISH, descriptors).unwrap();
             let tables = u64::from(layout.shards) * u64::from(layout.connections_max_each + 64);
             assert!(tables < descriptors && !layout.exceeds_descriptor_limit(), "{layout:?}");

@@ -151,7 +151,8 @@ impl Session {
 
     /// When the message that is on its way has to be whole.
     pub(crate) fn message_deadline(&self, config: &Config) -> Instant {
-        let since = self.work.as_ref().and_then(|work| work.message_since);
+        let work = self.work.as_ref().filter(|_| self.phase == Phase::Open);
+        let since = work.and_then(|work| work.message_since);
         since.map_or(Instant::FAR, |since| since + config.message_timeout)
     }
 
