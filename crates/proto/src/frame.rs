@@ -49,6 +49,11 @@ impl First {
         self.0 & 0x0f
     }
 
+    /// Whether the frame is a message, or a control frame, by itself.
+    pub(crate) const fn stands_alone(self) -> bool {
+        self.fin() && self.opcode() != CONTINUATION
+    }
+
     pub(crate) const fn is_control(self) -> bool {
         self.0 & 0x08 != 0
     }
@@ -87,7 +92,7 @@ impl Rules<'_> {
     ///
     /// The checks go byte by byte, so a fault is found at the byte that proves it and is the same
     /// fault however the header was split.
-    #[inline]
+    #[inline(always)] // The header then stays in registers.
     pub(crate) fn read(&self, bytes: &[u8]) -> Result<Option<Header>, Violation> {
         let [first, rest @ ..] = bytes else { return Ok(None) };
         let first = self.check_first(*first)?;
@@ -100,14 +105,12 @@ impl Rules<'_> {
             _ => (Some(u64::from(short)), 0),
         };
         let Some(length) = length else { return Ok(None) };
-        let key_size = if masked { 4 } else { 0 };
-        let size = 2 + length_size + key_size;
-        if bytes.len() < size {
-            return Ok(None);
+        let rest = &rest[length_size..];
+        let size = 2 + length_size;
+        if !masked {
+            return Ok(Some(Header { first, length, key: [0; 4], size }));
         }
-        let mut key = [0; 4];
-        key[..key_size].copy_from_slice(&bytes[size - key_size..size]);
-        Ok(Some(Header { first, length, key, size }))
+        Ok(rest.first_chunk().map(|&key| Header { first, length, key, size: size + 4 }))
     }
 
     #[inline]
@@ -199,17 +202,17 @@ fn widened(known: &[u8], width: usize, filler: u8) -> u64 {
 /// Appends a frame; with a key it is masked.
 pub(crate) fn write(first: First, payload: &[u8], key: Option<[u8; 4]>, out: &mut BytesMut) {
     let mask = if key.is_some() { MASK } else { 0 };
+    let length = payload.len() as u64;
     out.reserve(HEADER_MAX + payload.len());
-    out.extend_from_slice(&[first.0]);
-    match payload.len() {
-        short @ 0..=125 => out.extend_from_slice(&[mask | short as u8]),
-        middle @ 126..=0xffff => {
-            out.extend_from_slice(&[mask | 126]);
-            out.extend_from_slice(&(middle as u16).to_be_bytes());
+    match length {
+        0..LENGTH_OF_2_MIN => out.extend_from_slice(&[first.0, mask | length as u8]),
+        LENGTH_OF_2_MIN..LENGTH_OF_8_MIN => {
+            let [high, low] = (length as u16).to_be_bytes();
+            out.extend_from_slice(&[first.0, mask | 126, high, low]);
         }
-        long => {
-            out.extend_from_slice(&[mask | 127]);
-            out.extend_from_slice(&(long as u64).to_be_bytes());
+        LENGTH_OF_8_MIN.. => {
+            out.extend_from_slice(&[first.0, mask | 127]);
+            out.extend_from_slice(&length.to_be_bytes());
         }
     }
     let Some(key) = key else { return out.extend_from_slice(payload) };

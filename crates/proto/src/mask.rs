@@ -13,7 +13,11 @@ pub fn apply(bytes: &mut [u8], key: [u8; 4], phase: usize) {
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ whole).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+    let (words, rest) = rest.as_chunks_mut::<4>();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ half).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }

@@ -95,3 +95,23 @@ impl TextBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_never_holds_what_its_memory_held_before() {
+        let mut text = TextBuffer::new(BytesMut::from(&b"\xff\xff"[..]));
+        text.push(b"ok").unwrap();
+        assert_eq!(text.finish().unwrap().as_str(), "ok");
+    }
+
+    #[test]
+    fn a_piece_that_fails_takes_the_text_back_to_the_start() {
+        let mut text = TextBuffer::new(BytesMut::new());
+        text.push(b"begun \xe6\xb0").unwrap();
+        assert_eq!(text.push(b"\xb4\xff"), Err(NotUtf8));
+        assert_eq!(text.finish().unwrap().as_str(), "");
+    }
+}

@@ -296,6 +296,7 @@ fn s5_5_1_what_the_peer_sent_before_it_saw_our_close_still_arrives() {
     assert_eq!(server.hear(&wire), [text("crossed"), Seen::Ping(b"p".to_vec()), close]);
     assert_eq!(server.connection.state(), State::Closed);
     assert!(!server.connection.owes_pong());
+    assert_eq!(server.connection.held(), 0, "a ping that cannot be answered is not kept");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use bytes::BytesMut;
 use common::{Seen, Side, frame, other};
-use halfopen_proto::{Connection, Limits, Message, Role};
+use halfopen_proto::{Connection, Limits, Message, Role, Violation};
 use proptest::prelude::*;
 
 /// A frame, in a stream that need not make sense: first byte and payload.
@@ -173,4 +173,15 @@ fn every_two_cuts_of_some_short_streams_give_the_same() {
             }
         }
     }
+}
+
+/// The last bytes of a length can break a second limit; the first one broken is the fault.
+#[test]
+fn the_limit_that_a_length_breaks_does_not_depend_on_the_split() {
+    let mut limits = Limits::of_message(100_000);
+    limits.frame_max = 200_000;
+    let wire = common::header(Role::Server, 0x82, 0x03_ffff);
+    let expected = [Seen::Fault(Violation::MessageTooLong { max: 100_000 })];
+    assert_eq!(hear_cut(Role::Server, limits, &wire, &[]), expected);
+    assert_eq!(hear_cut(Role::Server, limits, &wire, &every_byte(&wire)), expected);
 }

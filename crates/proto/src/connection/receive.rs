@@ -1,7 +1,7 @@
 //! Bytes in, messages out.
 
 use super::{Connection, Role};
-use crate::frame::{CLOSE, CONTINUATION, First, Header, PING, PONG, Rules, TEXT};
+use crate::frame::{CLOSE, First, Header, PING, PONG, Rules, TEXT};
 use crate::pending::{Gathered, Pending};
 use crate::{Incoming, Limits, Payload, Scratch, Text, Violation, close, mask};
 use bytes::Buf;
@@ -59,16 +59,15 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
         while !input.is_empty() && !self.is_deaf() {
-            let found = if self.owed > 0 {
-                self.on_piece(input, scratch)?
-            } else {
-                match self.read_header(input, limits, scratch)? {
-                    Some(header) => self.on_frame(header, input, scratch)?,
-                    None => None,
+            if self.owed == 0 {
+                let Some(header) = self.read_header(input, limits, scratch)? else { break };
+                if header.first.stands_alone() && header.length <= input.len() as u64 {
+                    return self.lend(header, input, scratch);
                 }
-            };
-            if found.is_some() {
-                return Ok(found);
+                self.begin_frame(header, scratch);
+            }
+            if let Some(found) = self.on_piece(input, scratch)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
@@ -83,17 +82,27 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Result<Option<Header>, Violation> {
         let pending = self.pending.as_deref();
-        let message =
-            pending.and_then(|pending| pending.message.as_ref()).map(Gathered::unfinished);
-        let kept = pending.map_or(0, |pending| pending.header.as_bytes().len());
-        let rules = Rules { role: self.role, message, limits };
-        if kept == 0
+        let message = pending.and_then(|pending| pending.message.as_ref());
+        let rules = Rules { role: self.role, message: message.map(Gathered::unfinished), limits };
+        if pending.is_none_or(|pending| pending.header.is_empty())
             && let Some(header) = rules.read(input)?
         {
             skip(input, header.size);
             return Ok(Some(header));
         }
+        self.read_split_header(rules, input, scratch)
+    }
+
+    /// Reads a header that began in an earlier input or ends in a later one.
+    #[cold]
+    fn read_split_header(
+        &mut self,
+        rules: Rules<'_>,
+        input: &mut &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Result<Option<Header>, Violation> {
         let split = &mut self.pending_mut(scratch).header;
+        let kept = split.as_bytes().len();
         split.push(input);
         let header = rules.read(split.as_bytes())?;
         match header {
@@ -106,28 +115,26 @@ impl Connection {
         Ok(header)
     }
 
-    /// Begins a frame: lends it if it is a whole message that lies whole in the input.
+    /// Gives out a frame that lies whole in the input and needs no other.
     #[inline]
-    fn on_frame<'a>(
+    fn lend<'a>(
         &mut self,
         header: Header,
         input: &mut &'a mut [u8],
         scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
-        let Header { first, length, key, .. } = header;
-        let alone = first.fin() && first.opcode() != CONTINUATION;
-        if alone && length <= input.len() as u64 {
-            let payload = skip(input, length as usize);
-            if self.role == Role::Server {
-                mask::apply(payload, key, 0);
-            }
-            return self.on_whole(first, Payload::Lent(payload), scratch).map(Some);
+        let payload = skip(input, header.length as usize);
+        if self.role == Role::Server {
+            mask::apply(payload, header.key, 0);
         }
-        (self.first, self.owed, self.key) = (first, length, key);
-        if !first.is_control() {
-            self.begin_fragment(first.opcode(), scratch);
+        self.on_whole(header.first, Payload::Lent(payload), scratch)
+    }
+
+    fn begin_frame(&mut self, header: Header, scratch: &mut Scratch) {
+        (self.first, self.owed, self.key) = (header.first, header.length, header.key);
+        if !header.first.is_control() {
+            self.begin_fragment(header.first.opcode(), scratch);
         }
-        self.on_piece(input, scratch)
     }
 
     fn begin_fragment(&mut self, opcode: u8, scratch: &mut Scratch) {
@@ -170,7 +177,7 @@ impl Connection {
         }
         control.extend_from_slice(piece);
         if whole {
-            return self.on_whole(first, Payload::Owned(control), scratch).map(Some);
+            return self.on_whole(first, Payload::Owned(control), scratch);
         }
         let checked = if first.opcode() == CLOSE { close::check_part(&control) } else { Ok(()) };
         self.pending_mut(scratch).control = control;
@@ -187,22 +194,22 @@ impl Connection {
     }
 
     /// A whole control frame, or a message in one frame.
-    #[inline]
+    #[inline(always)] // Else the payload is moved once more, which costs more than all the checks.
     fn on_whole<'a>(
         &mut self,
         first: First,
         payload: Payload<'a>,
         scratch: &mut Scratch,
-    ) -> Result<Incoming<'a>, Violation> {
+    ) -> Result<Option<Incoming<'a>>, Violation> {
         match first.opcode() {
             TEXT => match Text::new(payload) {
-                Ok(text) => Ok(Incoming::Text(text)),
+                Ok(text) => Ok(Some(Incoming::Text(text))),
                 Err(_) => Err(Violation::TextNotUtf8),
             },
-            CLOSE => self.on_close(payload),
-            PING => Ok(self.on_ping(payload, scratch)),
-            PONG => Ok(Incoming::Pong(payload)),
-            _ => Ok(Incoming::Binary(payload)),
+            CLOSE => self.on_close(payload).map(Some),
+            PING => Ok(Some(self.on_ping(payload, scratch))),
+            PONG => Ok(Some(Incoming::Pong(payload))),
+            _ => Ok(Some(Incoming::Binary(payload))),
         }
     }
 
@@ -215,6 +222,7 @@ impl Connection {
         Incoming::Ping(payload)
     }
 
+    #[cold]
     fn on_close<'a>(&mut self, body: Payload<'a>) -> Result<Incoming<'a>, Violation> {
         let code = close::code_of(&body)?;
         let skipped = if code.is_some() { 2 } else { 0 };
