@@ -135,6 +135,16 @@ impl<A: App> World<A> {
         String::from_utf8(inbox.split_to(end + 4).to_vec()).unwrap()
     }
 
+    /// Whether an HTTP head came that nobody took.
+    pub(crate) fn has_head(&self, number: usize) -> bool {
+        self.clients[number].inbox.starts_with(b"HTTP/")
+    }
+
+    /// Whether a chunk waits for the peer to read.
+    pub(crate) fn has_in_flight(&self, number: usize) -> bool {
+        self.clients[number].in_flight.is_some()
+    }
+
     /// All that came, as text.
     pub(crate) fn take_text(&mut self, number: usize) -> String {
         String::from_utf8(self.clients[number].inbox.split().to_vec()).unwrap()
