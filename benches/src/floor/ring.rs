@@ -1,0 +1,190 @@
+//! A ring as the `ring` driver sets it up, and a loop's worth of calls on it.
+//!
+//! The promise of this file: bytes that are sent live for ever, and a buffer is read only between
+//! its completion and its return to the kernel.
+#![allow(unsafe_code)] // Submissions, and the ring of buffers shared with the kernel.
+
+use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+const SUBMISSIONS: u32 = 1024;
+const COMPLETIONS: u32 = 8192;
+const BUFFERS: u16 = 1024;
+const BUFFER: usize = 4096;
+
+const GROUP: u16 = 0;
+
+pub(super) struct Ring {
+    ring: IoUring,
+    /// Entries of the ring of buffers, then the buffers.
+    shared: *mut u8,
+    tail: u16,
+    /// How many times the kernel was entered.
+    pub(super) enters: u64,
+}
+
+/// What a completion is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    Accept,
+    Input,
+    Receive(u32),
+    Send(u32),
+}
+
+/// One completion.
+pub(super) struct Done {
+    pub(super) about: About,
+    pub(super) result: i32,
+    pub(super) more: bool,
+}
+
+const KIND_SHIFT: u32 = 32;
+
+impl About {
+    fn user_data(self) -> u64 {
+        let (kind, slot) = match self {
+            Self::Accept => (0, 0),
+            Self::Input => (1, 0),
+            Self::Receive(slot) => (2, slot),
+            Self::Send(slot) => (3, slot),
+        };
+        kind << KIND_SHIFT | u64::from(slot)
+    }
+
+    fn of(user_data: u64) -> Self {
+        let slot = user_data as u32;
+        match user_data >> KIND_SHIFT {
+            0 => Self::Accept,
+            1 => Self::Input,
+            2 => Self::Receive(slot),
+            _ => Self::Send(slot),
+        }
+    }
+}
+
+impl Ring {
+    /// A ring with a table of `connections` direct descriptors.
+    pub(super) fn new(connections: u32) -> io::Result<Self> {
+        let ring = IoUring::builder()
+            .setup_cqsize(COMPLETIONS)
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_coop_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_no_sqarray()
+            .build(SUBMISSIONS)?;
+        ring.submitter().register_files_sparse(connections)?;
+        let entries = usize::from(BUFFERS) * size_of::<BufRingEntry>();
+        let size = entries + usize::from(BUFFERS) * BUFFER;
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping overlaps nothing; it is never unmapped.
+        let shared =
+            unsafe { mmap_anonymous(std::ptr::null_mut(), size, access, MapFlags::PRIVATE)? };
+        let shared = shared.cast::<u8>();
+        // SAFETY: the mapping is page-aligned, holds `BUFFERS` entries, and lives for ever.
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(shared as u64, BUFFERS, GROUP, 0)?;
+        }
+        let mut ring = Self { ring, shared, tail: 0, enters: 0 };
+        (0..BUFFERS).for_each(|buffer| ring.give(buffer));
+        ring.publish();
+        Ok(ring)
+    }
+
+    /// Puts existing sockets into the table, from its start.
+    pub(super) fn adopt(&self, sockets: &[RawFd], first: u32) -> io::Result<()> {
+        self.ring.submitter().register_files_update(first, sockets).map(drop)
+    }
+
+    pub(super) fn accept(&mut self, listener: RawFd) -> io::Result<()> {
+        let accept = opcode::AcceptMulti::new(types::Fd(listener)).allocate_file_index(true);
+        self.push(accept.build(), About::Accept)
+    }
+
+    pub(super) fn poll_input(&mut self) -> io::Result<()> {
+        let poll = opcode::PollAdd::new(types::Fd(0), super::STDIN_READABLE);
+        self.push(poll.build(), About::Input)
+    }
+
+    pub(super) fn receive(&mut self, slot: u32) -> io::Result<()> {
+        self.push(opcode::RecvMulti::new(Fixed(slot), GROUP).build(), About::Receive(slot))
+    }
+
+    pub(super) fn send(&mut self, slot: u32, bytes: &'static [u8]) -> io::Result<()> {
+        let send = opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32);
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        self.push(send.flags(flags).build(), About::Send(slot))
+    }
+
+    fn push(&mut self, entry: squeue::Entry, about: About) -> io::Result<()> {
+        let entry = entry.user_data(about.user_data());
+        // SAFETY: what is sent is static, descriptors are in the table or live as long as the
+        // process, and buffers come from the ring of buffers.
+        while unsafe { self.ring.submission().push(&entry) }.is_err() {
+            self.enters += 1;
+            self.ring.submit()?;
+        }
+        Ok(())
+    }
+
+    /// Submits what was noted, and waits for a completion, at most for `patience`.
+    pub(super) fn enter(&mut self, patience: Option<Duration>) -> io::Result<()> {
+        self.enters += 1;
+        let time = patience.map(Timespec::from);
+        let mut args = SubmitArgs::new();
+        if let Some(time) = &time {
+            args = args.timespec(time);
+        }
+        match self.ring.submitter().submit_with_args(1, &args) {
+            Err(error) if error.raw_os_error() != Some(libc::ETIME) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the completions that are there. Buffers go back to the kernel at once: nobody looks
+    /// at the bytes.
+    pub(super) fn take(&mut self, done: &mut Vec<Done>) {
+        let mut returned = Vec::new();
+        done.extend(self.ring.completion().map(|completion| {
+            returned.extend(cqueue::buffer_select(completion.flags()));
+            Done {
+                about: About::of(completion.user_data()),
+                result: completion.result(),
+                more: cqueue::more(completion.flags()),
+            }
+        }));
+        let any = !returned.is_empty();
+        returned.into_iter().for_each(|buffer| self.give(buffer));
+        if any {
+            self.publish();
+        }
+    }
+
+    fn give(&mut self, buffer: u16) {
+        let entries = self.shared.cast::<BufRingEntry>();
+        let first = usize::from(BUFFERS) * size_of::<BufRingEntry>();
+        // SAFETY: both offsets are inside the mapping, and the kernel does not read an entry
+        // before the tail is past it.
+        unsafe {
+            let address = self.shared.add(first + usize::from(buffer) * BUFFER);
+            let entry = &mut *entries.add(usize::from(self.tail % BUFFERS));
+            entry.set_addr(address as u64);
+            entry.set_len(BUFFER as u32);
+            entry.set_bid(buffer);
+        }
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    fn publish(&self) {
+        // SAFETY: the tail is a u16 in the first entry, aligned, and shared with the kernel only.
+        let tail = unsafe { &*BufRingEntry::tail(self.shared.cast()).cast::<AtomicU16>() };
+        tail.store(self.tail, Ordering::Release);
+    }
+}
