@@ -4,6 +4,9 @@ use halfopen_proto::handshake::HeadLimits;
 use halfopen_wheel::WheelConfig;
 use std::time::Duration;
 
+/// At the default tick it is 4,096 slots.
+const WHEEL_TURN: Duration = Duration::from_millis(8 * 4096);
+
 /// What one shard is told: its heartbeat, its patience and its bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -60,7 +63,10 @@ impl Default for Config {
 }
 
 impl Config {
+    /// A wheel whose turn holds the common intervals, whatever the tick.
     pub(crate) fn wheel(&self) -> WheelConfig {
-        WheelConfig { tick: self.tick, seed: self.seed, ..WheelConfig::default() }
+        let ticks = WHEEL_TURN.as_nanos() / self.tick.as_nanos().max(1);
+        let slots = (ticks as usize).clamp(64, 1 << 16);
+        WheelConfig { tick: self.tick, slots, seed: self.seed }
     }
 }

@@ -1,17 +1,14 @@
 //! A whole server: a listener, and shards on threads of their own.
 
 use crate::layout::Wish;
-use crate::{Admission, App, Config, Layout, ServerError, Shard, ShardHandle, Stats, listen};
-use halfopen_driver::{Counters, DriverKind, Waker};
+use crate::thread::{Ended, Running, Start};
+use crate::{Admission, App, Config, Layout, ServerError, Stats, listen};
+use halfopen_driver::DriverKind;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
-use rustix::thread::{CpuSet, sched_setaffinity};
-use std::any::Any;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -70,12 +67,6 @@ pub struct ServerHandle {
     admission: Arc<Admission>,
 }
 
-#[derive(Debug)]
-struct Running {
-    handle: ShardHandle,
-    counters: Arc<Counters>,
-}
-
 /// What is known when a server has ended.
 #[derive(Debug)]
 pub struct Outcome {
@@ -105,26 +96,22 @@ impl Server {
         let admission = Arc::new(Admission::new(layout.connections_max.into()));
         let seed = config.seed.map_or_else(random_seed, Ok)?;
 
+        let start = |number: usize| Start {
+            number,
+            driver: config.driver,
+            cpu: config.cpus.get(number % config.cpus.len().max(1)).copied(),
+            listener: listener.clone(),
+            config: Config {
+                connections_max: layout.connections_max_each,
+                seed: seed.wrapping_add(number as u64),
+                ..config.shard
+            },
+        };
         let (end, ended) = channel();
-        let mut running = Vec::new();
-        let mut threads = Vec::new();
-        for number in 0..usize::from(layout.shards) {
-            let start = Start {
-                number,
-                driver: config.driver,
-                cpu: config.cpus.get(number % config.cpus.len().max(1)).copied(),
-                listener: listener.clone(),
-                config: Config {
-                    connections_max: layout.connections_max_each,
-                    seed: seed.wrapping_add(number as u64),
-                    ..config.shard
-                },
-            };
-            let (shard, thread) = start.spawn(admission.clone(), app(number), end.clone())?;
-            running.push(shard);
-            threads.push(thread);
-        }
-        let handle = ServerHandle { shards: running.into(), admission };
+        let spawned = (0..usize::from(layout.shards))
+            .map(|number| start(number).spawn(admission.clone(), app(number), end.clone()));
+        let (shards, threads): (Vec<_>, Vec<_>) = spawn_all(spawned)?.into_iter().unzip();
+        let handle = ServerHandle { shards: shards.into(), admission };
         let server = Self { local_addr, layout, driver: config.driver, handle, threads, ended };
         server.check_started()
     }
@@ -216,85 +203,21 @@ impl ServerHandle {
     }
 }
 
-/// What a shard's thread begins with.
-struct Start {
-    number: usize,
-    driver: DriverKind,
-    cpu: Option<usize>,
-    listener: Arc<TcpListener>,
-    config: Config,
-}
-
-/// What a shard's thread ends with.
-#[derive(Debug)]
-struct Ended {
-    stats: Stats,
-    error: Option<ServerError>,
-}
-
-impl Start {
-    fn spawn<A: App + Send + 'static>(
-        self,
-        admission: Arc<Admission>,
-        app: A,
-        end: Sender<Ended>,
-    ) -> Result<(Running, JoinHandle<()>), ServerError> {
-        let number = self.number;
-        let (waker, wake) =
-            Waker::new().map_err(|error| ServerError::Os { doing: "making an eventfd", error })?;
-        let (mut shard, handle) = Shard::new(self.config, admission, waker, app);
-        let counters = Arc::new(Counters::default());
-        let driver = halfopen_driver::Config {
-            listener: Some(self.listener.clone()),
-            wake,
-            connections_max: self.config.connections_max + self.config.refusals_max,
-            counters: counters.clone(),
-        };
-        let counted = counters.clone();
-        let run = move || {
-            let ran = catch_unwind(AssertUnwindSafe(|| self.run(&mut shard, driver)));
-            let error = ran.unwrap_or_else(|panic| Err(self.panicked(&*panic))).err();
-            let stats = Stats { driver: counted.as_ref().into(), ..shard.stats() };
-            // The mailbox closes before the word goes out, so that nobody waits for an answer.
-            drop(shard);
-            let _ = end.send(Ended { stats, error });
-        };
-        let thread = std::thread::Builder::new()
-            .name(format!("shard-{number}"))
-            .spawn(run)
-            .map_err(|error| ServerError::Os { doing: "starting a shard's thread", error })?;
-        Ok((Running { handle, counters }, thread))
-    }
-
-    fn panicked(&self, panic: &(dyn Any + Send)) -> ServerError {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let message = text.unwrap_or("without a word").to_owned();
-        ServerError::Panic { shard: self.number, message }
-    }
-
-    fn pin(&self) -> Result<(), ServerError> {
-        let Some(cpu) = self.cpu else { return Ok(()) };
-        let mut cpus = CpuSet::new();
-        if cpu >= CpuSet::MAX_CPU {
-            let error = io::Error::from(io::ErrorKind::InvalidInput);
-            return Err(ServerError::Cpu { cpu, error });
+/// Collects the shards, or stops those that run already.
+fn spawn_all(
+    spawned: impl Iterator<Item = Result<(Running, JoinHandle<()>), ServerError>>,
+) -> Result<Vec<(Running, JoinHandle<()>)>, ServerError> {
+    let mut shards = Vec::new();
+    for shard in spawned {
+        match shard {
+            Ok(shard) => shards.push(shard),
+            Err(error) => {
+                shards.iter().for_each(|(running, _)| running.handle.stop());
+                return Err(error);
+            }
         }
-        cpus.set(cpu);
-        sched_setaffinity(None, &cpus)
-            .map_err(|error| ServerError::Cpu { cpu, error: error.into() })
     }
-
-    /// Runs the shard until it stops.
-    fn run<A: App>(
-        &self,
-        shard: &mut Shard<A>,
-        config: halfopen_driver::Config,
-    ) -> Result<(), ServerError> {
-        self.pin()?;
-        let result = self.driver.run(shard, config);
-        result.map_err(|error| ServerError::Driver { shard: self.number, error })
-    }
+    Ok(shards)
 }
 
 fn wish(config: &ServerConfig) -> Wish {

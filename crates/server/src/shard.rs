@@ -183,6 +183,9 @@ impl<A: App> Shard<A> {
 
     /// What every call ends with.
     fn finish(&mut self, ops: &mut Vec<Op>) {
+        if self.stopped {
+            return;
+        }
         self.admit(ops);
         if self.shared.draining && self.open == 0 && self.shared.refusing == 0 {
             self.stop(ops);

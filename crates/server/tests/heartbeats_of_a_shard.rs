@@ -263,6 +263,7 @@ fn a_ping_that_left_while_we_did_not_read_is_a_question_only_when_we_read_again(
     while !world.clients[peer].paused {
         world.send(peer, Message::Binary(&vec![1; 60_000]));
     }
+    world.pass(MILLI);
     world.read_once(peer);
     world.read_once(peer);
     assert_eq!(pings(&world.clients[peer].seen), 1);
