@@ -219,3 +219,225 @@ impl Conductor {
         self.phases.push(Span { phase, start: now, end: now });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::death::Death;
+    use crate::plan::{Amount, Asked, ServerPing, resolve};
+
+    const START: Instant = Instant::from_nanos(1_000_000_000);
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    fn plan(asked: Asked) -> Arc<Plan> {
+        let asked = Asked { connections: 100, ..asked };
+        Arc::new(resolve(&asked).unwrap())
+    }
+
+    fn asked() -> Asked {
+        Asked { duration: secs(30), ..Asked::new("ws://127.0.0.1:1/") }
+    }
+
+    fn killing() -> Asked {
+        Asked {
+            kills: vec![(Death::Freeze, Amount::Count(10))],
+            duration: Duration::ZERO,
+            ..asked()
+        }
+    }
+
+    fn pinging() -> Option<ServerPing> {
+        Some(ServerPing { interval: Some(secs(5)), timeout: secs(3) })
+    }
+
+    fn silent() -> Option<ServerPing> {
+        Some(ServerPing { interval: None, timeout: secs(3) })
+    }
+
+    fn open(opened: u64) -> Snapshot {
+        Snapshot { opened, failed: 100 - opened, ..Snapshot::default() }
+    }
+
+    /// A run that is looked at every 20 ms.
+    struct Rehearsal {
+        conductor: Conductor,
+        now: Instant,
+        view: View,
+        done: Vec<Action>,
+    }
+
+    impl Rehearsal {
+        fn new(asked: Asked) -> Self {
+            let conductor = Conductor::new(plan(asked), START);
+            Self { conductor, now: START, view: View::default(), done: Vec::new() }
+        }
+
+        fn with(mut self, swarms: Snapshot) -> Self {
+            self.view.swarms = swarms;
+            self
+        }
+
+        /// Lets time pass until `action` comes: after how long, in seconds; none within 1,000.
+        fn until(&mut self, action: Action) -> Option<f64> {
+            let from = self.now;
+            for _ in 0..50_000 {
+                let actions = self.conductor.step(self.now, &self.view);
+                self.done.extend(&actions);
+                if actions.contains(&action) {
+                    return Some(self.now.saturating_since(from).as_secs_f64());
+                }
+                self.now = self.now + Duration::from_millis(20);
+            }
+            None
+        }
+
+        fn until_the_end(&mut self) -> Option<f64> {
+            self.until(Action::Tell(Order::Hush))
+        }
+
+        fn kill_all(&mut self) {
+            self.view.swarms.ready_to_die = 10;
+            self.until(Action::Map).unwrap();
+            self.view.swarms.killed = 10;
+            self.conductor.step(self.now, &self.view);
+        }
+
+        fn finish(mut self) -> (Vec<Phase>, Ended) {
+            assert_eq!(self.until(Action::Tell(Order::Leave)).map(|_| ()), Some(()));
+            let (spans, ended) = self.conductor.finish(self.now);
+            assert!(spans.windows(2).all(|pair| pair[0].end == pair[1].start));
+            (spans.iter().map(|span| span.phase).collect(), ended)
+        }
+    }
+
+    #[test]
+    fn without_deaths_it_lasts_as_long_as_planned() {
+        let mut run = Rehearsal::new(asked()).with(open(99));
+        assert_eq!(run.until_the_end(), Some(30.0));
+        assert!(matches!(run.done[0], Action::Tell(Order::Traffic { .. })));
+        let (phases, ended) = run.finish();
+        assert_eq!(phases, [Phase::Ramp, Phase::Steady, Phase::End]);
+        assert_eq!(ended, Ended::Complete);
+    }
+
+    #[test]
+    fn the_ramp_waits_for_the_last_connection() {
+        let swarms = Snapshot { opened: 98, failed: 1, ..Snapshot::default() };
+        let mut run = Rehearsal::new(asked()).with(swarms);
+        assert_eq!(run.until_the_end(), None);
+    }
+
+    #[test]
+    fn deaths_begin_when_every_connection_has_answered_a_ping() {
+        let mut run = Rehearsal::new(Asked { server_ping: pinging(), ..killing() }).with(open(100));
+        run.view.swarms.answered_a_ping = 99;
+        for _ in 0..100 {
+            assert!(!run.conductor.step(START, &run.view).contains(&Action::Tell(Order::Choose)));
+        }
+        run.view.swarms.answered_a_ping = 100;
+        assert_eq!(run.until(Action::Tell(Order::Choose)), Some(0.0));
+    }
+
+    #[test]
+    fn a_table_of_when_deaths_begin_if_not_all_answer() {
+        let after = KillAt::After(secs(7));
+        for (kill_at, server_ping, expected) in [
+            (KillAt::Auto, silent(), 1.0),
+            (KillAt::Auto, pinging(), 15.0),
+            (KillAt::Auto, None, 60.0),
+            (after, silent(), 7.0),
+            (after, pinging(), 7.0),
+        ] {
+            let mut run =
+                Rehearsal::new(Asked { kill_at, server_ping, ..killing() }).with(open(100));
+            run.until(Action::Tell(Order::Choose)).unwrap();
+            let waited = run.now.saturating_since(START).as_secs_f64();
+            assert!((waited - expected).abs() < 0.03, "{kill_at:?} {server_ping:?}: {waited}");
+        }
+    }
+
+    #[test]
+    fn sockets_are_mapped_when_all_victims_are_located_and_before_the_first_dies() {
+        let mut run = Rehearsal::new(Asked { server_ping: silent(), ..killing() }).with(open(100));
+        run.view.swarms.ready_to_die = 9;
+        assert_eq!(run.until(Action::Map), None);
+        run.view.swarms.ready_to_die = 10;
+        run.until(Action::Map).unwrap();
+        let place = run.done.iter().position(|action| *action == Action::Map).unwrap();
+        assert!(matches!(run.done[place + 1], Action::Tell(Order::Kill { .. })));
+    }
+
+    #[test]
+    fn a_table_of_watches() {
+        let (most, exactly) = (Watch::AtMost(secs(6)), Watch::For(secs(6)));
+        for (watch, server_ping, found, expected) in [
+            (Watch::Auto, pinging(), true, 0.0),
+            (Watch::Auto, pinging(), false, 13.0),
+            (Watch::Auto, silent(), false, 150.0),
+            (Watch::Auto, None, false, 150.0),
+            (most, pinging(), false, 6.0),
+            (most, silent(), true, 0.0),
+            (exactly, pinging(), true, 6.0),
+            (exactly, silent(), false, 6.0),
+        ] {
+            let mut run = Rehearsal::new(Asked { watch, server_ping, ..killing() }).with(open(100));
+            run.kill_all();
+            run.view.all_found = found;
+            let watched = run.until_the_end().unwrap();
+            assert!((watched - expected).abs() < 0.03, "{watch:?} {server_ping:?}: {watched}");
+            let (phases, _) = run.finish();
+            assert_eq!(phases, Phase::ALL);
+        }
+    }
+
+    #[test]
+    fn deaths_that_the_client_sees_itself_need_no_other_watch() {
+        let mut run = Rehearsal::new(Asked { server_ping: pinging(), ..killing() }).with(open(100));
+        run.kill_all();
+        run.view.swarms.ends_seen = 10;
+        assert_eq!(run.until_the_end(), Some(0.0));
+    }
+
+    #[test]
+    fn a_planned_duration_goes_on_after_the_dead_are_found() {
+        let asked = Asked { duration: secs(40), server_ping: silent(), ..killing() };
+        let mut run = Rehearsal::new(asked).with(open(100));
+        run.kill_all();
+        run.view.all_found = true;
+        run.until_the_end().unwrap();
+        assert_eq!(run.now.saturating_since(START), secs(40));
+    }
+
+    #[test]
+    fn premature_ends_have_their_reasons() {
+        let lost = Snapshot { lost: 90, killed: 10, ..open(100) };
+        let table = [
+            (Snapshot { failed: 64, ..Snapshot::default() }, Ended::NoneOpened),
+            (open(0), Ended::NoneOpened),
+            (lost, Ended::ServerLost),
+            (Snapshot { lost: 5, failed: 70, opened: 5, ..Snapshot::default() }, Ended::ServerLost),
+        ];
+        for (swarms, expected) in table {
+            let mut run = Rehearsal::new(killing()).with(swarms);
+            assert_eq!(run.until_the_end(), Some(0.0));
+            assert_eq!(run.finish().1, expected);
+        }
+        let all_killed = Snapshot { killed: 100, ..open(100) };
+        assert_eq!(Rehearsal::new(asked()).with(all_killed).until_the_end(), Some(30.0));
+    }
+
+    #[test]
+    fn an_interrupt_ends_it_at_any_time() {
+        for opened in [0, 50, 100] {
+            let swarms = Snapshot { opened, ..Snapshot::default() };
+            let mut run = Rehearsal::new(killing()).with(swarms);
+            run.conductor.step(START, &run.view);
+            run.view.interrupted = true;
+            assert_eq!(run.until_the_end(), Some(0.0));
+            assert_eq!(run.finish().1, Ended::Interrupted);
+        }
+    }
+}
