@@ -6,7 +6,9 @@ pub use resolve::{Amount, Asked, PlanError, raise_descriptor_limit, resolve};
 
 use crate::death::Death;
 use crate::pacing::Share;
+use halfopen_proto::handshake::ClientRequest;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -19,8 +21,12 @@ pub struct Plan {
     pub targets: Vec<SocketAddr>,
     /// The Host field.
     pub host: String,
-    /// Path and query.
+    /// Path and query; `{n}` in it stands for the connection's number.
     pub path: String,
+    /// Subprotocols to offer.
+    pub subprotocols: Vec<String>,
+    /// The Origin field.
+    pub origin: Option<String>,
     /// Addresses to connect from, used in turn; empty: the kernel's choice.
     pub sources: Vec<IpAddr>,
     /// How many connections.
@@ -66,6 +72,24 @@ impl Plan {
         self.kills.iter().map(|kill| u64::from(kill.count)).sum()
     }
 
+    /// Does something with the request that opens the connection `number`.
+    pub fn with_request<T>(
+        &self,
+        number: u32,
+        nonce: [u8; 16],
+        what: impl FnOnce(&ClientRequest<'_>) -> T,
+    ) -> T {
+        let subprotocols: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
+        what(&ClientRequest {
+            host: &self.host,
+            target: &numbered(&self.path, number),
+            nonce,
+            subprotocols: &subprotocols,
+            origin: self.origin.as_deref(),
+            ..ClientRequest::default()
+        })
+    }
+
     /// The part of one shard.
     ///
     /// # Panics
@@ -81,6 +105,14 @@ impl Plan {
         let mut deaths: Vec<_> = self.kills.iter().flat_map(each).collect();
         fastrand::Rng::with_seed(self.seed).shuffle(&mut deaths);
         deaths
+    }
+}
+
+/// `text` with the connection's number in the place of `{n}`.
+fn numbered(text: &str, number: u32) -> Cow<'_, str> {
+    match text.contains("{n}") {
+        true => text.replace("{n}", &number.to_string()).into(),
+        false => text.into(),
     }
 }
 

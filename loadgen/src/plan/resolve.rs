@@ -3,6 +3,7 @@
 
 use super::{Expect, Kill, KillAt, MessageKind, Plan, ServerPing, Watch};
 use crate::death::Death;
+use bytes::BytesMut;
 use http::Uri;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -24,8 +25,13 @@ const DESCRIPTORS_SPARE: u64 = 64;
 /// What was asked for: a [`Plan`] with names not looked up and choices left open.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// `ws://host[:port][/path][?query]`.
+    /// `ws://host[:port][/path][?query]`; `{n}` in path and query stands for the connection's
+    /// number.
     pub url: String,
+    /// Subprotocols to offer.
+    pub subprotocols: Vec<String>,
+    /// The Origin field.
+    pub origin: Option<String>,
     /// How many connections.
     pub connections: u32,
     /// New connections a second, over all.
@@ -78,6 +84,8 @@ impl Asked {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.into(),
+            subprotocols: Vec::new(),
+            origin: None,
             connections: 1_000,
             connect_rate: 5_000.0,
             connect_timeout: Duration::from_secs(10),
@@ -174,8 +182,10 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
     let targets = place.look_up()?;
     let kills = count_kills(asked)?;
     let limits = Limits::read();
-    Ok(Plan {
+    let plan = Plan {
         url: asked.url.clone(),
+        subprotocols: asked.subprotocols.clone(),
+        origin: asked.origin.clone(),
         sources: choose_sources(asked, &targets, limits.ports)?,
         targets,
         host: place.authority,
@@ -197,7 +207,11 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
         shards: choose_shards(asked, &limits)?,
         cpus: asked.cpus.clone(),
         seed: asked.seed,
-    })
+    };
+    // Once for all connections, so that none can fail by it.
+    plan.with_request(0, [0; 16], |request| request.encode(&mut BytesMut::new()))
+        .map_err(|error| PlanError::Value(format!("the handshake cannot be written: {error}")))?;
+    Ok(plan)
 }
 
 /// Raises the soft descriptor limit of this process to the hard one, and returns it.
@@ -498,5 +512,26 @@ mod tests {
         ] {
             assert!(matches!(resolve(&asked), Err(PlanError::Value(_))));
         }
+    }
+
+    #[test]
+    fn each_connection_asks_for_its_own_number_in_its_own_words() {
+        let asked = Asked {
+            subprotocols: vec!["chat".into()],
+            origin: Some("https://example.org".into()),
+            ..Asked::new("ws://127.0.0.1:9001/room/{n}?user={n}")
+        };
+        let mut request = BytesMut::new();
+        resolve(&asked).unwrap().with_request(7, [0; 16], |r| r.encode(&mut request)).unwrap();
+        let request = String::from_utf8(request.to_vec()).unwrap();
+        assert!(request.starts_with("GET /room/7?user=7 HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("Sec-WebSocket-Protocol: chat\r\n"), "{request}");
+        assert!(request.contains("Origin: https://example.org\r\n"), "{request}");
+    }
+
+    #[test]
+    fn an_origin_that_would_be_another_field_is_refused() {
+        let asked = Asked { origin: Some("a\r\nCookie: b".into()), ..asked(1) };
+        assert!(matches!(resolve(&asked), Err(PlanError::Value(_))));
     }
 }

@@ -3,7 +3,6 @@
 use super::conn::{Conn, Phase};
 use super::{PIECES, Swarm};
 use crate::pacing::Pace;
-use crate::plan::Plan;
 use bytes::BytesMut;
 use halfopen_driver::{Cause, ConnId, Heard, Op, Token};
 use halfopen_proto::handshake::{ClientRequest, HeadLimits, ResponseError};
@@ -167,9 +166,8 @@ impl Swarm {
         self.ledger.connected(now.saturating_since(attempt.started));
         self.wheel.arm(id.index, deadline);
         let mut out = self.output.lend();
-        let nonce = self.nonce(attempt.number);
-        let encoded = request(&self.plan, nonce).encode(&mut out);
-        encoded.expect("the plan's host and path came out of a URL");
+        let encoded = self.with_request(attempt.number, |request| request.encode(&mut out));
+        encoded.expect("the plan was resolved with a request that could be encoded");
         self.send(index, out, ops);
     }
 
@@ -189,8 +187,8 @@ impl Swarm {
     }
 
     fn judge_answer(&mut self, now: Instant, index: usize, bytes: &mut [u8], ops: &mut Vec<Op>) {
-        let request = request(&self.plan, self.nonce(self.conns[index].number));
-        match request.check_response(bytes, &HeadLimits::default()) {
+        let number = self.conns[index].number;
+        match self.with_request(number, |r| r.check_response(bytes, &HeadLimits::default())) {
             Ok(None) => {
                 self.opening.heads.insert(index, BytesMut::from(&*bytes));
             }
@@ -241,10 +239,11 @@ impl Swarm {
 
     /// More of an answer that refuses.
     pub(super) fn read_refusal(&mut self, index: usize, bytes: &[u8], ops: &mut Vec<Op>) {
-        let request = request(&self.plan, self.nonce(self.conns[index].number));
+        let number = self.conns[index].number;
         let Some(head) = self.opening.heads.get_mut(&index) else { return };
         head.extend_from_slice(bytes);
-        match request.check_response(head, &HeadLimits::default()) {
+        let head = &self.opening.heads[&index];
+        match self.with_request(number, |r| r.check_response(head, &HeadLimits::default())) {
             Err(error) if !is_wordless(&error) => {
                 self.ledger.tally.failure_example = Some(error.to_string());
             }
@@ -284,16 +283,13 @@ impl Swarm {
         self.ledger.failed(reason);
     }
 
-    /// The nonce of Sec-WebSocket-Key: made from the seed and the number, so that it need not be
-    /// kept.
-    fn nonce(&self, number: u32) -> [u8; 16] {
+    /// Does something with the request of the connection `number`, which is made anew each time
+    /// and not kept.
+    fn with_request<T>(&self, number: u32, what: impl FnOnce(&ClientRequest<'_>) -> T) -> T {
         let seed = self.plan.seed.rotate_left(32) ^ u64::from(number);
-        fastrand::Rng::with_seed(seed).u128(..).to_be_bytes()
+        let nonce = fastrand::Rng::with_seed(seed).u128(..).to_be_bytes();
+        self.plan.with_request(number, nonce, what)
     }
-}
-
-fn request(plan: &Plan, nonce: [u8; 16]) -> ClientRequest<'_> {
-    ClientRequest { host: &plan.host, target: &plan.path, nonce, ..ClientRequest::default() }
 }
 
 fn connect_failure(cause: Cause) -> String {
