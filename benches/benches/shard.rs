@@ -27,8 +27,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let (waker, wake) = Waker::new().expect("a descriptor is free");
-        let mut config = Config::default();
-        config.heartbeat = Some(Heartbeat { interval: INTERVAL, ..Heartbeat::default() });
+        let heartbeat = Heartbeat { interval: INTERVAL, ..Heartbeat::default() };
+        let config = Config { heartbeat: Some(heartbeat), ..Config::default() };
         let admission = Arc::new(Admission::new(u64::MAX));
         let (shard, _) = Shard::new(config, admission, waker, Echo);
         let now = Instant::from_nanos(1);
