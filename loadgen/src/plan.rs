@@ -1,5 +1,6 @@
 //! What a run is to do.
 
+mod place;
 mod resolve;
 
 pub use resolve::{Amount, Asked, PlanError, raise_descriptor_limit, resolve};

@@ -1,12 +1,12 @@
 //! From what was asked for to a [`Plan`] in which nothing is left open: the URL taken apart, names
 //! looked up, sources and shards chosen by what the machine allows.
 
+use super::place::Place;
 use super::{Expect, Kill, KillAt, MessageKind, Plan, ServerPing, Watch};
 use crate::death::Death;
 use bytes::BytesMut;
-use http::Uri;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// Connections from one source to one destination on loopback: past about 14,100 the kernel's
@@ -231,60 +231,6 @@ impl Plan {
     }
 }
 
-/// Where a URL points.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    /// As written, for the Host field.
-    authority: String,
-    /// Without the brackets of IPv6.
-    host: String,
-    port: u16,
-    path: String,
-}
-
-impl Place {
-    fn parse(url: &str) -> Result<Self, PlanError> {
-        let bad = |why: String| PlanError::Url { url: url.into(), why };
-        let uri: Uri =
-            url.parse().map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some(other) => return Err(PlanError::Scheme(other.into())),
-            None => return Err(bad("it has no scheme".into())),
-        }
-        let authority = uri.authority().ok_or_else(|| bad("it has no host".into()))?;
-        if authority.as_str().contains('@') {
-            return Err(bad("it holds a user name".into()));
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = match authority.port() {
-            Some(port) => port.as_u16(),
-            None if authority.as_str().len() == authority.host().len() => 80,
-            None => return Err(bad("its port is not a number from 0 to 65535".into())),
-        };
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        // `ws://host?query` has an empty path, which is sent as `/`.
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        Ok(Self {
-            authority: authority.as_str().into(),
-            host: host.into(),
-            port,
-            path: format!("{slash}{path}"),
-        })
-    }
-
-    fn look_up(&self) -> Result<Vec<SocketAddr>, PlanError> {
-        let unknown = |error| PlanError::UnknownHost { host: self.host.clone(), error };
-        let mut targets = Vec::new();
-        for target in (self.host.as_str(), self.port).to_socket_addrs().map_err(unknown)? {
-            if !targets.contains(&target) {
-                targets.push(target);
-            }
-        }
-        Ok(targets)
-    }
-}
-
 /// What this machine allows.
 struct Limits {
     /// RLIMIT_NOFILE.
@@ -410,42 +356,6 @@ mod tests {
 
     fn asked(connections: u32) -> Asked {
         Asked { connections, ..Asked::new("ws://127.0.0.1:9001/") }
-    }
-
-    #[test]
-    fn a_table_of_urls_is_taken_apart() {
-        let table = [
-            ("ws://127.0.0.1:9001", "127.0.0.1", 9001, "127.0.0.1:9001", "/"),
-            ("ws://localhost/chat?room=1", "localhost", 80, "localhost", "/chat?room=1"),
-            ("ws://[::1]:9001/a", "::1", 9001, "[::1]:9001", "/a"),
-            ("ws://[::1]", "::1", 80, "[::1]", "/"),
-            ("ws://host:81?token=x", "host", 81, "host:81", "/?token=x"),
-            ("ws://host/user/{n}", "host", 80, "host", "/user/{n}"),
-        ];
-        for (url, host, port, authority, path) in table {
-            let place = Place::parse(url).expect(url);
-            let expected =
-                Place { authority: authority.into(), host: host.into(), port, path: path.into() };
-            assert_eq!(place, expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_websocket_url_is_refused() {
-        for url in [
-            "",
-            "127.0.0.1:9001",
-            "ws://",
-            "ws:///path",
-            "ws://host:99999/",
-            "ws://a b/",
-            "ws://u@h/",
-        ] {
-            assert!(matches!(Place::parse(url), Err(PlanError::Url { .. })), "{url}");
-        }
-        for url in ["http://host/", "wss://host/", "ftp://host/"] {
-            assert!(matches!(Place::parse(url), Err(PlanError::Scheme(_))), "{url}");
-        }
     }
 
     #[test]

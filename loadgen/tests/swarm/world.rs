@@ -1,10 +1,9 @@
 //! A swarm on a virtual clock, over a network of memory, against a server that can be told how to
 //! misbehave.
 
-mod peer;
+pub(crate) use crate::peer::{End, Script, Seen};
 
-pub(crate) use peer::{End, Script, Seen};
-
+use crate::peer::Peer;
 use halfopen_driver::{CHUNK_MAX, Token, Waker};
 use halfopen_driver::{Cause, Chunk, ConnId, Ends, Engine, Event, Heard, Op, Opening, Severance};
 use halfopen_loadgen::death::DeathWatch;
@@ -13,7 +12,6 @@ use halfopen_loadgen::plan::{Asked, Plan, resolve};
 use halfopen_loadgen::record::Tally;
 use halfopen_loadgen::swarm::{Links, Meter, Order, Orders, Snapshot, Swarm};
 use halfopen_wheel::Instant;
-use peer::Peer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,65 @@
+//! Pings of both sides, and connections that the server ends.
+
+use crate::world::{End, Script, WAY, World, asked};
+use crate::{assert_about, ms, pinging, secs};
+use halfopen_loadgen::plan::{Asked, ServerPing};
+use halfopen_loadgen::record::Tally;
+
+#[test]
+fn every_ping_is_answered_at_once_and_its_interval_is_known() {
+    let mut world = World::new(&asked(50), pinging(secs(2)));
+    world.run(secs(11));
+    assert!(world.snapshot().all_answered());
+    assert!(world.seen().all(|seen| seen.pongs.len() == 5));
+    let tally = world.leave();
+    assert_eq!((tally.pings_seen, tally.pings_answered), (250, 250));
+    assert_eq!(tally.ping_interval_ns.len(), 200);
+    assert_about(&tally.ping_interval_ns, secs(2));
+    let in_slots: u32 = tally.pings_per_100ms.iter().sum();
+    assert_eq!((in_slots, tally.pings_per_100ms[19]), (250, 0));
+}
+
+#[test]
+fn own_pings_tell_the_round_trip() {
+    let asked = Asked { client_ping: Some(secs(1)), ..asked(20) };
+    let mut world = World::new(&asked, Script::default());
+    world.run(ms(10_100));
+    let tally = world.leave();
+    assert!((190..=210).contains(&tally.client_pings_sent), "{}", tally.client_pings_sent);
+    assert_eq!(tally.client_pings_answered, tally.client_pings_sent);
+    assert_about(&tally.client_rtt_ns, WAY * 2);
+}
+
+fn losing(end: End) -> Tally {
+    let script = Script { ends_at_ping: Some((3, end)), ..pinging(secs(1)) };
+    let mut world = World::new(&asked(7), script);
+    world.run(secs(8));
+    assert_eq!(world.snapshot().lost, 7);
+    let mut tally = world.leave();
+    // One that lives on, so that it does not look like the server's own death.
+    tally.living_at_end = 1;
+    tally.sort_losses(Some(ServerPing { interval: Some(secs(1)), timeout: ms(900) }));
+    tally
+}
+
+#[test]
+fn the_living_who_are_lost_are_told_apart() {
+    let tally = losing(End::Close(1011, "keepalive ping timeout"));
+    assert_eq!((tally.lost_heartbeat, tally.lost_closed.len(), tally.lost_reset), (7, 0, 0));
+    let tally = losing(End::Close(1001, "stopping"));
+    assert_eq!((tally.lost_heartbeat, tally.lost_closed[&1001], tally.lost_reset), (0, 7, 0));
+    // A second after the last ping, with a timeout of 900 ms.
+    let tally = losing(End::Reset);
+    assert_eq!((tally.lost_heartbeat, tally.lost_reset), (7, 0));
+    let tally = losing(End::MaskedFrame);
+    assert_eq!((tally.lost_heartbeat, tally.lost_closed[&1002]), (0, 7));
+    assert!(tally.failure_example.is_some());
+}
+
+#[test]
+fn a_close_of_the_server_is_answered() {
+    let script = Script { ends_at_ping: Some((1, End::Close(1001, ""))), ..pinging(secs(1)) };
+    let mut world = World::new(&asked(3), script);
+    world.run(secs(2));
+    assert!(world.seen().all(|seen| seen.close.is_some()));
+}
