@@ -19,6 +19,9 @@ const CONNECTIONS_A_SHARD: u32 = 25_000;
 /// Slots of a driver's table beyond the connections: those that are gone and not yet reclaimed.
 const SLOTS_SPARE: u32 = 64;
 
+/// The most direct descriptors that the kernel lets a ring have (IORING_MAX_FIXED_FILES).
+const TABLE_MAX: u64 = 1 << 20;
+
 /// Descriptors that are not connections: rings, logs, the observer's sockets.
 const DESCRIPTORS_SPARE: u64 = 64;
 
@@ -327,8 +330,8 @@ fn choose_sources(
 
 /// A shard's table is bounded by the descriptor limit, but each shard has its own.
 fn choose_shards(asked: &Asked, limits: &Limits) -> Result<u16, PlanError> {
-    let table =
-        limits.descriptors.saturating_sub(DESCRIPTORS_SPARE + u64::from(SLOTS_SPARE)).max(1);
+    let spare = DESCRIPTORS_SPARE + u64::from(SLOTS_SPARE);
+    let table = limits.descriptors.min(TABLE_MAX).saturating_sub(spare).max(1);
     let needed = u64::from(asked.connections).div_ceil(table) as u32;
     if let Some(shards) = asked.shards {
         return if u32::from(shards) >= needed {

@@ -1,6 +1,7 @@
 //! Whole runs over real sockets against a server by other hands.
 
 mod foreign;
+mod own;
 
 use foreign::{INTERVAL, Server, TIMEOUT, http_server};
 use halfopen_driver::DriverKind;
