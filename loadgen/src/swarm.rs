@@ -89,6 +89,7 @@ pub struct Swarm {
 
 impl Engine for Swarm {
     fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        self.ledger.roll(now);
         match event {
             Event::Started => self.begin_ramp(now),
             Event::Opened { id, by: By::Connected(token) } => self.connected(now, id, token, ops),

@@ -87,7 +87,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(_script: &Script, _now: Instant) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             ws: None,
             head: Vec::new(),

@@ -24,7 +24,7 @@ pub(crate) const START: Instant = Instant::from_nanos(5_000_000_000);
 
 /// What will happen.
 enum Happening {
-    Opened(Token, SocketAddr),
+    Opened(Token),
     Refused(Token, Cause),
     /// A chunk comes home; when it was handed over.
     Sent(ConnId, Chunk, Instant),
@@ -188,7 +188,7 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Opened(token, to) => self.open(token, to),
+            Happening::Opened(token) => self.open(token),
             Happening::Refused(token, cause) => self.tell(Event::Refused { token, cause }),
             Happening::Sent(id, chunk, at) => self.tell(Event::Sent { id, chunk, at }),
             Happening::ToServer(link, bytes) => self.at_server(link, |peer, script, now| {
@@ -217,11 +217,11 @@ impl World {
         self.carry_out(ops);
     }
 
-    fn open(&mut self, token: Token, _to: SocketAddr) {
+    fn open(&mut self, token: Token) {
         let link = self.links.len();
         let index = self.free.pop().unwrap_or(link as u32);
         let id = ConnId { index, generation: link as u32 + 1 };
-        let peer = Peer::new(&self.script, self.now);
+        let peer = Peer::new();
         self.links.push(Link { id, peer, open: true, paused: false, dropping: false });
         self.tell(Event::Opened { id, by: Opening::Connected(token) });
         self.after_server(link);
@@ -290,7 +290,7 @@ impl World {
     fn carry_out_one(&mut self, op: Op) {
         match op {
             Op::Connect { token, to, .. } => match self.script.answer_to_connect(to) {
-                Ok(()) => self.soon(Happening::Opened(token, to)),
+                Ok(()) => self.soon(Happening::Opened(token)),
                 Err(cause) => self.soon(Happening::Refused(token, cause)),
             },
             Op::Cancel(_) | Op::Accept(_) => {}
