@@ -6,8 +6,8 @@
 //! give the same operations. (A client in the field must draw its keys from a strong source,
 //! RFC 6455 §5.3; here a run that can be replayed is worth more.)
 //!
-//! The way of a message: its time comes on the schedule ([`Pace`]), the next of the living gets it
-//! in its [`Line`](line::Line), `flush` encodes what the connection has to say (pong, ping,
+//! The way of a message: its time comes on the schedule ([`Pace`](crate::pacing::Pace)), the next of the living gets it
+//! in its line, `flush` encodes what the connection has to say (pong, ping,
 //! messages) into one chunk of the pool, and when the chunk comes home the time of its hand-over
 //! is noted. The answer takes the oldest out of the line: its latency counts from the time on the
 //! schedule, its service time from the hand-over.
