@@ -41,6 +41,12 @@ impl Waker {
 }
 
 impl WakeSource {
+    /// Whether somebody has called [`Waker::wake`] since the last [`clear`](Self::clear). For
+    /// drivers that wait on something else than the descriptor.
+    pub fn is_pending(&self) -> bool {
+        self.0.pending.load(Ordering::Acquire)
+    }
+
     /// Takes back the signal, once the descriptor was readable; call it before `Woken` is handed
     /// over, so that no wake is lost in between.
     pub fn clear(&self) {

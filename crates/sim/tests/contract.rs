@@ -1,0 +1,17 @@
+//! The simulator keeps the contract that it models, on a calm day and on bad ones.
+
+use fastrand::Rng;
+use halfopen_sim::Faults;
+use halfopen_sim::contract::Simulated;
+
+/// What connections survive, without lost packets: the cases wait a moment for what is on its way.
+fn rough(seed: u64) -> Simulated {
+    let faults = Faults { lost: 0.0, ..Faults::survivable(&mut Rng::with_seed(seed)) };
+    Simulated::new(seed, faults)
+}
+
+halfopen_sim::contract_suite!(calm, Simulated::new(1, Faults::none()).churning(1_000_000));
+halfopen_sim::contract_suite!(rough_1, rough(1));
+halfopen_sim::contract_suite!(rough_2, rough(2));
+halfopen_sim::contract_suite!(rough_3, rough(3));
+halfopen_sim::contract_suite!(rough_4, rough(4));
