@@ -50,13 +50,16 @@ impl Driver {
 
     pub(super) fn on_listener<E: Engine>(&mut self, engine: &mut E) {
         self.door.minded = false;
+        if self.door.open && self.table.is_full() {
+            // Nobody minds the door now; `on_closed` sees to it when there is room.
+            return self.counters.table_full.add(1);
+        }
         for _ in 0..TAKEN_AT_ONCE {
             if self.stopped || !self.door.open {
                 return;
             }
             if self.table.is_full() {
-                // Nobody minds the door now; `on_closed` sees to it when there is room.
-                return self.counters.table_full.add(1);
+                break;
             }
             let Some(listener) = &self.door.listener else { return };
             self.counters.syscalls.add(1);

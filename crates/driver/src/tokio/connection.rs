@@ -119,8 +119,12 @@ impl Connection {
         }
     }
 
-    /// Sends `chunk`. On a connection that is ending, it comes home with the end.
+    /// Sends `chunk`. On a connection that is ending it comes home with the end, of which the
+    /// engine has not heard; but nothing is sent after an abort.
     pub(super) fn send(&mut self, id: ConnId, chunk: Chunk, ops: &Ops) {
+        if self.ending == Some(Cause::Aborted) {
+            return;
+        }
         assert!(self.sending.is_none(), "one send in flight for each connection");
         let at = clock::now();
         self.sending = Some(Sending { chunk, done: 0, at, on_ring: false });
