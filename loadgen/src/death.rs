@@ -52,6 +52,18 @@ impl Death {
         }
     }
 
+    /// What it is in the world outside.
+    pub const fn in_plain_words(self) -> &'static str {
+        match self {
+            Self::Close => "leaves politely",
+            Self::Fin => "the program ends",
+            Self::Reset => "the program is killed with data unread",
+            Self::Freeze => "the program hangs",
+            Self::Mute => "the program forgets its duty",
+            Self::Blackhole => "cable, NAT, radio",
+        }
+    }
+
     /// Whether TCP tells the server nothing, so that only a heartbeat can find it.
     pub const fn is_silent(self) -> bool {
         matches!(self, Self::Freeze | Self::Mute | Self::Blackhole)

@@ -6,6 +6,12 @@ pub mod observer;
 pub mod pacing;
 pub mod plan;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod sample;
+pub mod stats;
 pub mod swarm;
+pub mod threshold;
+
+/// The moments of a run are told in these.
+pub use halfopen_wheel::Instant;

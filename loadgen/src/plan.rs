@@ -13,6 +13,9 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// The most connections of a run.
+pub const CONNECTIONS_MAX: u32 = halfopen_driver::INDEX_MAX;
+
 /// A run of the load generator, fully resolved: no name is left to look up, no `auto` to choose.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {

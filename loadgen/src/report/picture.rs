@@ -1,0 +1,304 @@
+//! The pictures of a run, as SVG: round trips by percentile, how soon the dead were found, and
+//! connections and CPU over time.
+//!
+//! Each is drawn twice, for wide and for narrow pages, because text that shrinks with its picture
+//! cannot be read.
+
+mod canvas;
+mod marked;
+
+use super::hgrm::Row;
+use super::number::{count, millis, significant};
+use super::prediction::Prediction;
+use super::schema::{PredictedBlock, Report};
+use crate::death::Death;
+use crate::plan::ServerPing;
+use crate::stats::{SAMPLES_BEYOND, Summary};
+use canvas::{Area, BLUE, Canvas, Drawn, Entry, GREY, ORANGE, Size, series_color};
+use marked::marked;
+use plotters::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use canvas::dark_rules;
+
+/// The rows of each `.hgrm` file of a run, by its name without the ending.
+pub type Curves = BTreeMap<String, Vec<Row>>;
+
+/// One picture.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The name of its file, without the ending.
+    pub name: &'static str,
+    /// What it shows; loopback and VM are named.
+    pub title: String,
+    /// For pages from 640 px on, and for its file.
+    pub wide: String,
+    /// For narrower pages.
+    pub narrow: String,
+}
+
+impl Picture {
+    /// As a file of its own, with its colours by night.
+    pub fn file(&self) -> String {
+        let night = dark_rules("svg");
+        let style = format!("</title><style>@media (prefers-color-scheme:dark){{{night}}}</style>");
+        self.wide.replacen("</title>", &style, 1)
+    }
+}
+
+/// Those for which there is something to show.
+pub fn all(report: &Report, curves: &Curves) -> Vec<Picture> {
+    let pictures = [rtt(report, curves), detection(report, curves), timeline(report)];
+    pictures.into_iter().flatten().collect()
+}
+
+fn picture(
+    name: &'static str,
+    title: String,
+    legend: &[Entry],
+    paint: impl Fn(&Area<'_>, Size) -> Drawn,
+) -> Picture {
+    let draw = |size| Canvas { size, title: &title, legend }.draw(|area| paint(area, size));
+    let (wide, narrow) = (draw(Size::Wide), draw(Size::Narrow));
+    Picture { name, title, wide, narrow }
+}
+
+/// Where a quantile stands on HdrHistogram's axis: 90 % at 1, 99 % at 2, 99.9 % at 3.
+fn nines(quantile: f64) -> f64 {
+    -(1.0 - quantile).log10()
+}
+
+/// `nines` read backwards, as a label.
+fn percent_label(nines: f64) -> String {
+    match nines.round() as i32 {
+        0 => "0 %".into(),
+        1 => "90 %".into(),
+        n => format!("99{}{} %", if n > 2 { "." } else { "" }, "9".repeat((n - 2).max(0) as usize)),
+    }
+}
+
+fn rtt(report: &Report, curves: &Curves) -> Option<Picture> {
+    let pings = &report.figures.pings;
+    let client = pings.client.as_ref().map(|client| client.rtt_us).filter(|rtt| rtt.count > 0);
+    let server_curve = if client.is_some() { "ping-rtt-server" } else { "ping-rtt" };
+    let lines = [
+        ("client's ping", "ping-rtt", client, BLUE),
+        ("server's ping", server_curve, pings.server.rtt_us, ORANGE),
+    ];
+    let lines = lines.into_iter().filter_map(|(who, curve, summary, color)| {
+        let summary = summary?;
+        let points = tail_curve(curves.get(curve)?, summary.count);
+        (points.len() > 1).then(|| (Entry::line(rtt_label(who, &summary), color), points))
+    });
+    let (legend, lines): (Vec<_>, Vec<_>) = lines.unzip();
+    if lines.is_empty() {
+        return None;
+    }
+    let values = || lines.iter().flatten().map(|point: &(f64, f64)| point.1);
+    let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
+    let deep = lines.iter().flatten().map(|point| point.0).fold(0.0, f64::max);
+    let title = format!("Round trip of a ping, by percentile ({})", report.env.label());
+    Some(picture("rtt", title, &legend, |area, size| {
+        let ticks = (0..=deep.floor() as i32).map(f64::from).collect();
+        let (bottom, top) = (low / 1.25, high * 1.25);
+        let mut chart = size.chart(area).build_cartesian_2d(
+            marked(0.0..deep, ticks),
+            marked((bottom..top).log_scale(), decades(bottom, top)),
+        )?;
+        size.mesh(&mut chart, "percentile", &|x| percent_label(*x), "", &|y| millis(*y))?;
+        for (line, entry) in lines.iter().zip(&legend) {
+            chart
+                .draw_series(LineSeries::new(line.iter().copied(), entry.color.stroke_width(2)))?;
+        }
+        Ok(())
+    }))
+}
+
+fn rtt_label(who: &str, summary: &Summary) -> String {
+    let max = summary.max.map_or(String::new(), |us| format!(", max {}", millis(us / 1e3)));
+    format!("{who}, n = {}{max}", count(summary.count))
+}
+
+/// The part of a curve that enough samples support.
+fn tail_curve(rows: &[Row], samples: u64) -> Vec<(f64, f64)> {
+    let deepest = 1.0 - SAMPLES_BEYOND / samples as f64;
+    let supported = rows.iter().filter(|row| row.quantile <= deepest && row.value > 0.0);
+    supported.map(|row| (nines(row.quantile), row.value)).collect()
+}
+
+/// 1, 2 and 5 in each decade.
+fn decades(low: f64, high: f64) -> Vec<f64> {
+    let exponents = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let ticks = exponents.flat_map(|e| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(e)));
+    let sparse = high / low > 1e3;
+    ticks
+        .filter(|tick| (low..=high).contains(tick))
+        .filter(|tick| !sparse || (tick.log10() - tick.log10().round()).abs() < 1e-9)
+        .collect()
+}
+
+fn detection(report: &Report, curves: &Curves) -> Option<Picture> {
+    let deaths = &report.figures.deaths;
+    if deaths.is_empty() {
+        return None;
+    }
+    let mut lines = Vec::new();
+    for (&death, block) in deaths {
+        let share = block.detected as f64 / block.killed.max(1) as f64;
+        let rows = curves.get(&format!("detection-{}", death.name()));
+        let points = found_curve(rows.map_or(&[], Vec::as_slice), share, block.watched_s);
+        let label =
+            format!("{}: {} of {}", death.name(), count(block.detected), count(block.killed));
+        lines.push((Entry::line(label, series_color(death_index(death))), points));
+    }
+    let end = horizon(report);
+    for (_, points) in &mut lines {
+        let last = points.last().map_or(0.0, |point| point.1);
+        points.push((end, last));
+    }
+    let (mut legend, lines): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+    let predicted = deaths.values().find_map(|block| block.predicted.as_ref());
+    let predicted = predicted.and_then(|block| prediction_curve(report, block));
+    if predicted.is_some() {
+        legend.push(Entry::dashes("predicted from interval and timeout".into(), GREY));
+    }
+    let title = format!("Found how long after death ({})", report.env.label());
+    Some(picture("detection", title, &legend, |area, size| {
+        let mut chart = size.chart(area).build_cartesian_2d(0.0..end, -2.0..102.0)?;
+        let seconds = |x: &f64| format!("{} s", significant(*x));
+        size.mesh(&mut chart, "since death", &seconds, "", &|y| format!("{y:.0} %"))?;
+        for (line, entry) in lines.iter().zip(&legend) {
+            chart
+                .draw_series(LineSeries::new(line.iter().copied(), entry.color.stroke_width(2)))?;
+        }
+        if let Some(curve) = &predicted {
+            let dashes = GREY.stroke_width(2);
+            chart.draw_series(DashedLineSeries::new(curve.iter().copied(), 6, 5, dashes))?;
+        }
+        Ok(())
+    }))
+}
+
+fn death_index(death: Death) -> usize {
+    Death::ALL.iter().position(|&other| other == death).expect("all are there")
+}
+
+/// Seconds after death, and the percentage of all victims that had been found then.
+fn found_curve(rows: &[Row], share: f64, watched_s: f64) -> Vec<(f64, f64)> {
+    let Some(first) = rows.first() else { return vec![(0.0, 0.0), (watched_s, 0.0)] };
+    let start = [(0.0, 0.0), (first.value / 1e3, 0.0)];
+    let rest = rows.iter().map(|row| (row.value / 1e3, 100.0 * share * row.quantile));
+    start.into_iter().chain(rest).collect()
+}
+
+/// The last second to show: everything that was found or predicted, or else the whole watch.
+fn horizon(report: &Report) -> f64 {
+    let blocks = report.figures.deaths.values();
+    let ends = blocks.clone().flat_map(|block| {
+        let predicted = block.predicted.as_ref().map(|predicted| predicted.max_ms);
+        [block.detection_ms.max, predicted]
+    });
+    let found = ends.flatten().fold(0.0, f64::max) / 1e3 * 1.08;
+    let silent = blocks.filter(|block| block.pending > 0).map(|block| block.watched_s);
+    silent.fold(found, f64::max).max(0.1)
+}
+
+fn prediction_curve(report: &Report, block: &PredictedBlock) -> Option<Vec<(f64, f64)>> {
+    let (interval, timeout) = report.ping_ms()?;
+    let ms = |ms: f64| Duration::from_secs_f64(ms / 1e3);
+    let ping = ServerPing { interval: Some(ms(interval)), timeout: ms(timeout) };
+    let prediction = Prediction::with_median(ping, block.p50_ms)?;
+    let steps = 0..=100;
+    let curve = steps.map(|step| {
+        let at = block.min_ms + (block.max_ms - block.min_ms) * f64::from(step) / 100.0;
+        (at / 1e3, 100.0 * prediction.cdf(at))
+    });
+    Some(curve.collect())
+}
+
+fn timeline(report: &Report) -> Option<Picture> {
+    let points = &report.timeline;
+    let (first, last) = (points.first()?, points.last()?);
+    if points.len() < 3 {
+        return None;
+    }
+    let connections = points.iter().map(|point| (point.at_s, point.connections as f64));
+    let connections: Vec<_> = connections.collect();
+    let cpu = |value: fn(&super::schema::TimelinePoint) -> Option<f64>| -> Vec<(f64, f64)> {
+        points.iter().filter_map(|point| Some((point.at_s, value(point)?))).collect()
+    };
+    let cpus = [
+        ("server", cpu(|point| point.server_cpu_percent), BLUE),
+        ("client", cpu(|point| point.client_cpu_percent), ORANGE),
+        ("whole machine", cpu(|point| point.machine_cpu_percent), GREY),
+    ];
+    let cpus: Vec<_> = cpus.into_iter().filter(|(_, line, _)| !line.is_empty()).collect();
+    let legend: Vec<_> = cpus
+        .iter()
+        .map(|(who, _, color)| Entry::line(format!("CPU of the {who}, 100 % is one core"), *color))
+        .collect();
+    let range = first.at_s..last.at_s.max(first.at_s + 0.1);
+    let title = format!("Connections and CPU over time ({})", report.env.label());
+    Some(picture("timeline", title, &legend, |area, size| {
+        let (upper, lower) = area.split_vertically(area.dim_in_pixel().1 * 45 / 100);
+        let most = connections.iter().map(|point| point.1).fold(1.0, f64::max) * 1.15;
+        let mut chart = size.chart(&upper).build_cartesian_2d(range.clone(), 0.0..most)?;
+        let seconds = |x: &f64| format!("{} s", significant(*x));
+        let open = |y: &f64| if *y < most / 1.1 { count(*y as u64) } else { String::new() };
+        size.mesh(&mut chart, "", &seconds, "open", &open)?;
+        let green = canvas::GREEN;
+        chart.draw_series(AreaSeries::new(connections.iter().copied(), 0.0, green.mix(0.15)))?;
+        chart.draw_series(LineSeries::new(connections.iter().copied(), green.stroke_width(2)))?;
+        for phase in &report.phases {
+            let line = [(phase.start_s, 0.0), (phase.start_s, most)];
+            chart.draw_series(LineSeries::new(line, GREY.stroke_width(1)))?;
+            let at = (phase.start_s, most * 0.98);
+            let room = chart.backend_coord(&(phase.end_s, 0.0)).0 - chart.backend_coord(&at).0;
+            if room > 8 * phase.name.len() as i32 {
+                let name = format!(" {}", phase.name);
+                chart.draw_series([Text::new(name, at, size.small_text())])?;
+            }
+        }
+        let values = cpus.iter().flat_map(|(_, line, _)| line).map(|point| point.1);
+        let top = values.fold(10.0, f64::max) * 1.1;
+        let mut chart = size.chart(&lower).build_cartesian_2d(range.clone(), 0.0..top)?;
+        size.mesh(&mut chart, "since the run began", &seconds, "CPU", &|y| format!("{y:.0} %"))?;
+        for (_, line, color) in &cpus {
+            chart.draw_series(LineSeries::new(line.iter().copied(), color.stroke_width(2)))?;
+        }
+        Ok(())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_counts_nines() {
+        assert!((nines(0.999) - 3.0).abs() < 1e-9);
+        let labels: Vec<_> = (0..=4).map(|n| percent_label(f64::from(n))).collect();
+        assert_eq!(labels, ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
+    }
+
+    #[test]
+    fn a_curve_ends_where_its_samples_do() {
+        let rows =
+            [0.0, 0.5, 0.99, 0.995, 1.0].map(|quantile| Row { value: 1.0, quantile, count: 0 });
+        assert_eq!(tail_curve(&rows, 1000).len(), 3);
+    }
+
+    #[test]
+    fn the_share_found_is_of_all_who_died() {
+        let rows = [Row { value: 2000.0, quantile: 1.0, count: 5 }];
+        assert_eq!(found_curve(&rows, 0.5, 9.0), [(0.0, 0.0), (2.0, 0.0), (2.0, 50.0)]);
+        assert_eq!(found_curve(&[], 0.0, 9.0), [(0.0, 0.0), (9.0, 0.0)]);
+    }
+
+    #[test]
+    fn a_log_axis_is_marked_sparsely_when_it_is_long() {
+        assert_eq!(decades(0.9, 6.0), [1.0, 2.0, 5.0]);
+        assert_eq!(decades(0.5, 5000.0), [1.0, 10.0, 100.0, 1000.0]);
+    }
+}

@@ -1,0 +1,67 @@
+//! The plan as it stands in a report: every time in the unit that its name ends with.
+
+use super::input::Input;
+use crate::plan::{KillAt, Plan, ServerPing, Watch};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Everything that was to be done, the caller's settings included.
+pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
+    let plan = input.plan;
+    let kills: Map<String, Value> =
+        plan.kills.iter().map(|kill| (kill.death.name().into(), kill.count.into())).collect();
+    let mut settings = Map::new();
+    let mut set = |name: &str, value: Value| settings.insert(name.into(), value);
+    set("url", json!(plan.url));
+    set("targets", json!(plan.targets));
+    set("sources", json!(plan.sources));
+    set("connections", json!(plan.connections));
+    set("connect_rate_per_s", json!(plan.connect_rate));
+    set("connect_timeout_ms", ms(plan.connect_timeout));
+    set("duration_ms", ms(plan.duration));
+    set("message_rate_per_s", json!(plan.message_rate));
+    set("message_bytes", json!(plan.size));
+    set("message_kind", json!(plan.kind));
+    set("expect", json!(plan.expect));
+    set("client_ping_ms", plan.client_ping.map_or(Value::Null, ms));
+    set("kill", kills.into());
+    set("kill_at", kill_at(plan));
+    set("kill_over_ms", ms(plan.kill_over));
+    set("watch", watch(plan));
+    set("ping_interval_ms", ping_interval(plan.server_ping));
+    set("ping_timeout_ms", plan.server_ping.map_or(Value::Null, |ping| ms(ping.timeout)));
+    set("shards", json!(plan.shards));
+    set("cpus", json!(plan.cpus));
+    set("seed", json!(plan.seed));
+    settings.extend(input.settings.clone());
+    settings
+}
+
+fn ms(duration: Duration) -> Value {
+    let ms = duration.as_secs_f64() * 1e3;
+    if ms.fract() == 0.0 && ms < 1e15 { json!(ms as u64) } else { json!(ms) }
+}
+
+/// Null: not known.
+fn ping_interval(ping: Option<ServerPing>) -> Value {
+    match ping {
+        None => Value::Null,
+        Some(ServerPing { interval: None, .. }) => json!("off"),
+        Some(ServerPing { interval: Some(interval), .. }) => ms(interval),
+    }
+}
+
+fn kill_at(plan: &Plan) -> Value {
+    match plan.kill_at {
+        KillAt::Auto => json!("auto"),
+        KillAt::After(after) => json!({ "after_ms": ms(after) }),
+    }
+}
+
+fn watch(plan: &Plan) -> Value {
+    match plan.watch {
+        Watch::Auto => json!("auto"),
+        Watch::AtMost(most) => json!({ "at_most_ms": ms(most) }),
+        Watch::For(length) => json!({ "for_ms": ms(length) }),
+    }
+}

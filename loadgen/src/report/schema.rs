@@ -1,0 +1,403 @@
+//! `report.json`, schema `halfopen.report/1`: names and meanings stay, more may come.
+//!
+//! Every block is always there. What was not measured is null, never 0.
+
+use crate::death::Death;
+use crate::stats::{Ks, Summary};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The name of the schema.
+pub const SCHEMA: &str = "halfopen.report/1";
+
+/// What a run did and found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "halfopen.report/1")]
+pub struct Report {
+    /// `halfopen.report/1`.
+    pub schema: String,
+    /// The program that wrote this.
+    pub tool: Tool,
+    /// The command that was run, and reproduces it.
+    pub argv: Vec<String>,
+    /// What was to be done, fully resolved; times in the unit that their names end with.
+    pub plan: serde_json::Map<String, serde_json::Value>,
+    /// Where it was run.
+    pub env: Env,
+    /// When it began (RFC 3339).
+    pub started: String,
+    /// What was done when.
+    pub phases: Vec<PhaseBlock>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was found out, in one sentence or two.
+    pub finding: String,
+    /// The limits that were set for it.
+    pub thresholds: Vec<ThresholdBlock>,
+    /// Reasons not to trust it.
+    pub doubts: Vec<Doubt>,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// The machine while it ran.
+    pub machine: MachineBlock,
+    /// Connections and CPU over time.
+    pub timeline: Vec<TimelinePoint>,
+    /// The figures of each server, where several were run.
+    pub servers: Vec<ServerRun>,
+}
+
+/// The figures of one server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerRun {
+    /// Its name.
+    pub name: String,
+    /// The command that started it.
+    pub command: String,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Figures {
+    /// The opening.
+    pub connections: ConnectionsBlock,
+    /// Those who were not killed.
+    pub living: LivingBlock,
+    /// Living connections lost to the heartbeat; the same as `living.lost.heartbeat`.
+    pub false_kills: u64,
+    /// Messages.
+    pub messages: MessagesBlock,
+    /// Heartbeats.
+    pub pings: PingsBlock,
+    /// Those who were killed, by how.
+    pub deaths: BTreeMap<Death, DeathBlock>,
+    /// What heartbeats cost.
+    pub cost: CostBlock,
+    /// What connections weigh.
+    pub memory: MemoryBlock,
+}
+
+/// The program that wrote a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// Its version.
+    pub version: String,
+    /// The commit that it was built from.
+    pub git: Option<String>,
+}
+
+/// Where a run took place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Env {
+    /// The kernel's release.
+    pub kernel: String,
+    /// The instruction set.
+    pub arch: String,
+    /// The processor, as it calls itself.
+    pub cpu: Option<String>,
+    /// Cores that are there.
+    pub cores: u32,
+    /// Memory, bytes.
+    pub memory_bytes: Option<u64>,
+    /// Whether client and server talked over the loopback interface.
+    pub loopback: bool,
+    /// Whether the machine is a virtual one.
+    pub vm: Option<bool>,
+    /// The hard limit of descriptors; null: unlimited.
+    pub descriptors_max: Option<u64>,
+}
+
+/// A part of a run; seconds since it began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseBlock {
+    /// What was done.
+    pub name: String,
+    /// Its begin.
+    pub start_s: f64,
+    /// Its end.
+    pub end_s: f64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It was done, and every limit held.
+    Ok,
+    /// A limit did not hold, or what it limits was not measured.
+    ThresholdMissed,
+    /// The generator was the bottleneck, so that nothing can be said of the server.
+    NoVerdict,
+    /// It was interrupted; what had been measured is here.
+    Interrupted,
+    /// It could not be done.
+    Failed,
+}
+
+impl Verdict {
+    /// The exit status of the program.
+    pub const fn exit_status(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::ThresholdMissed => 3,
+            Self::NoVerdict => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// A limit that was set for a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ThresholdBlock {
+    /// What must not be.
+    pub expr: String,
+    /// The figure, in the unit of its path; null: not measured.
+    pub value: Option<f64>,
+    /// Whether the limit held: the figure was measured, and the expression is not true of it.
+    pub held: bool,
+}
+
+/// A reason not to trust a figure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Doubt {
+    /// Its name, for scripts.
+    pub code: String,
+    /// What was seen.
+    pub message: String,
+    /// What to try.
+    pub hint: String,
+}
+
+/// The opening of connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConnectionsBlock {
+    /// How many were asked for.
+    pub requested: u64,
+    /// How many were opened, handshake included.
+    pub opened: u64,
+    /// How many failed, by reason.
+    pub failed: BTreeMap<String, u64>,
+    /// The most that were open at once.
+    pub peak: u64,
+    /// From SYN to the connection.
+    pub connect_ms: Summary,
+    /// From the connection to the end of the opening handshake.
+    pub handshake_ms: Summary,
+}
+
+/// Connections that were not killed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LivingBlock {
+    /// Open at the end of the run.
+    pub at_end: u64,
+    /// Lost before that.
+    pub lost: LostBlock,
+}
+
+/// Living connections that were lost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LostBlock {
+    /// To an end that the heartbeat explains.
+    pub heartbeat: u64,
+    /// Closed by the server, by close code (1006: without a Close frame).
+    pub closed: BTreeMap<String, u64>,
+    /// Reset.
+    pub reset: u64,
+}
+
+/// Messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MessagesBlock {
+    /// Sent.
+    pub sent: u64,
+    /// Received.
+    pub received: u64,
+    /// Sent a second, after the ramp.
+    pub rate_per_s: Option<f64>,
+    /// From the intended send to the answer.
+    pub latency_us: Option<Summary>,
+    /// From the actual send to the answer.
+    pub service_us: Summary,
+}
+
+/// Heartbeats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PingsBlock {
+    /// The server's.
+    pub server: ServerPings,
+    /// The client's own; null: it sent none.
+    pub client: Option<ClientPings>,
+}
+
+/// Pings of the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerPings {
+    /// Seen by the client.
+    pub seen: u64,
+    /// Answered by it.
+    pub answered: u64,
+    /// Between successive pings on one connection.
+    pub interval_ms: Summary,
+    /// Pings in the fullest 100 ms, over those in the mean 100 ms from the first to the last: 1 is
+    /// perfectly even, and the interval over 100 ms is everyone at once.
+    pub burst_ratio_100ms: Option<f64>,
+    /// From the making of a ping to its pong, by the server's own account.
+    pub rtt_us: Option<Summary>,
+}
+
+/// Pings of the client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientPings {
+    /// Sent.
+    pub sent: u64,
+    /// Answered by the server.
+    pub answered: u64,
+    /// From the ping to its pong.
+    pub rtt_us: Summary,
+}
+
+/// Connections that were killed in one way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeathBlock {
+    /// How many.
+    pub killed: u64,
+    /// The server let go of them: the socket left ESTABLISHED other than by the peer's FIN, or the
+    /// client saw FIN or RST.
+    pub detected: u64,
+    /// Its kernel gave their memory back: the socket was destroyed.
+    pub reclaimed: u64,
+    /// Not found when the watch ended.
+    pub pending: u64,
+    /// Nobody could have seen whether they were found.
+    pub unobservable: u64,
+    /// How long the one that was killed last was watched.
+    pub watched_s: f64,
+    /// Who watched.
+    pub observer: Option<ObserverKind>,
+    /// From the death to its detection.
+    pub detection_ms: Summary,
+    /// From the death to the end of the server's socket.
+    pub reclaim_ms: Summary,
+    /// Detection, minus (last ping that the victim answered + interval + timeout).
+    pub residual_ms: Option<Summary>,
+    /// The same on the server's own clock and deadline. The server cannot tell one silence from
+    /// another: this is over all that its heartbeat aborted.
+    pub lateness_ms: Option<Summary>,
+    /// What the heartbeat's interval and timeout promise; null: the heartbeat is not known, there
+    /// is none, or TCP tells of this death without one.
+    pub predicted: Option<PredictedBlock>,
+}
+
+/// Who saw what became of the dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ObserverKind {
+    /// The server's kernel was asked (sock_diag).
+    SockDiag,
+    /// Only what reached the client's end is known.
+    Client,
+}
+
+/// A predicted detection time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PredictedBlock {
+    /// The soonest.
+    pub min_ms: f64,
+    /// The median.
+    pub p50_ms: f64,
+    /// The latest.
+    pub max_ms: f64,
+    /// How far the measured times are from the prediction.
+    pub ks: Option<Ks>,
+}
+
+/// What one heartbeat costs: a ping and its pong.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CostBlock {
+    /// CPU time of server and client together: loopback charges the receiver's work to the sender.
+    pub both_ends_cpu_us_per_heartbeat: Option<Measured>,
+    /// CPU time of the server.
+    pub server_cpu_us_per_heartbeat: Option<Measured>,
+    /// CPU time of the client, what watching costs not included.
+    pub client_cpu_us_per_heartbeat: Option<Measured>,
+    /// CPU time of the whole machine: cores × wall − idle.
+    pub machine_cpu_us_per_heartbeat: Option<Measured>,
+    /// Packets.
+    pub packets_per_heartbeat: Option<Measured>,
+    /// Bytes at layer 2.
+    pub wire_bytes_per_heartbeat: Option<Measured>,
+    /// System calls.
+    pub syscalls_per_heartbeat: Option<Measured>,
+    /// CPU time of the server in percent of one core, between the ramp and the first death.
+    pub server_cpu_percent: Option<f64>,
+}
+
+/// A figure with its interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Measured {
+    /// The figure.
+    pub value: f64,
+    /// The lower end of its interval of 95 %; null: too few windows.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+    /// How it was measured.
+    pub method: String,
+    /// The same of a program that does nothing but move the bytes.
+    pub floor: Option<f64>,
+}
+
+/// What connections weigh.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemoryBlock {
+    /// User memory (RssAnon) of the server: growth over the ramp, a connection. Null below 1,000
+    /// connections, where pages and arenas hide them.
+    pub server_user_bytes_per_connection: Option<f64>,
+    /// All resident memory of the server with every connection open.
+    pub server_rss_bytes: Option<u64>,
+    /// Memory of the kernel (slab and TCP's pages): growth over the ramp, a connection, both ends of
+    /// it. Null below 1,000 connections, and where only one end is on this machine.
+    pub kernel_bytes_per_connection_pair: Option<f64>,
+}
+
+/// The machine while a run took place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineBlock {
+    /// By how much a thread on each core overslept 1 ms: a tail below these is the machine's.
+    pub hiccups_ms: Summary,
+    /// Time that the hypervisor gave to others, in percent of all cores.
+    pub steal_percent: Option<f64>,
+    /// CPU time that was neither the server's nor ours, in percent of all cores. Interrupts are in
+    /// it.
+    pub foreign_cpu_percent: Option<f64>,
+    /// Packets dropped for their TTL: what `blackhole` swallowed.
+    pub ttl_dropped: Option<u64>,
+    /// TCP segments sent again.
+    pub retransmitted: Option<u64>,
+}
+
+/// A moment of a run. CPU is that since the moment before, in percent of one core.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimelinePoint {
+    /// Seconds since the run began.
+    pub at_s: f64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// CPU of the server.
+    pub server_cpu_percent: Option<f64>,
+    /// CPU of the client, what watching costs not included.
+    pub client_cpu_percent: Option<f64>,
+    /// CPU of the whole machine.
+    pub machine_cpu_percent: Option<f64>,
+}
+
+/// The schema as JSON Schema, draft 2020-12.
+pub fn json_schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    settings.into_generator().into_root_schema_for::<Report>().to_value()
+}
