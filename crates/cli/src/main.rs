@@ -1,1 +1,54 @@
-fn main() {}
+//! The one binary: `demo`, `lab`, `load`, `serve`, `report`, `doctor`.
+//!
+//! Here the command line becomes a plan or a configuration, progress and findings become words,
+//! and every failure becomes a cause, a next step and an exit status. What is measured, and how,
+//! is in the libraries.
+
+mod args;
+mod child;
+mod demo;
+mod doctor;
+mod exit;
+mod input;
+mod interrupt;
+mod lab;
+mod live;
+mod load;
+mod measure;
+mod publish;
+mod report;
+mod screen;
+mod serve;
+mod summary;
+mod units;
+mod usage;
+mod words;
+
+use args::Command;
+use std::process::ExitCode;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match usage::parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
+    let outcome = match &cli.command {
+        Command::Demo(flags) => demo::run(flags, cli.json, cli.quiet),
+        Command::Doctor => doctor::run(cli.json),
+        Command::Lab(flags) => lab::run(flags, cli.json, cli.quiet),
+        Command::Load(flags) => load::run(flags, cli.json, cli.quiet),
+        Command::Report(flags) => report::run(flags, cli.json, cli.quiet),
+        Command::Serve(flags) => serve::run(flags, cli.json, cli.quiet),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The command line: commands, flags, defaults and help.
+//!
+//! Values become types here ([`crate::units`]); what depends on several flags together is decided
+//! by the command that they belong to.
+
+mod deaths;
+mod expand;
+mod messages;
+mod serve;
+
+pub(crate) use deaths::{DeathFlags, kills};
+pub(crate) use expand::expand;
+pub(crate) use messages::MessageFlags;
+pub(crate) use serve::{App, Driver, LimitFlags, Policy, Serve};
+
+use crate::units::{
+    OrAuto, OrOff, count, cpu_list, duration_or_off, positive_duration, rate, shards,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What WebSocket connections cost to keep alive, and how fast the dead ones are found.
+#[derive(Debug, Parser)]
+#[command(name = "halfopen", version, max_term_width = 80, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print one JSON document on stdout, and nothing else there
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Say nothing on stderr while it works
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Three clients die before your eyes: 20 seconds, nothing to set up
+    ///
+    /// One program is killed, and its kernel says goodbye for it. One client is behind a network
+    /// that fails, and its server never pings. One is behind the same network, and its server
+    /// pings. Only the last one is noticed by the server's own doing.
+    Demo(Demo),
+    /// The main job: run server and load together, kill connections, publish
+    ///
+    /// Starts a server as a process of its own, opens connections to it, kills some of them in
+    /// several ways, and measures how soon the server finds the dead and what its heartbeats cost.
+    /// Writes a report with pictures into a folder of its own.
+    Lab(Box<Lab>),
+    /// Open many connections to any WebSocket server, and measure
+    ///
+    /// Opens connections, holds them, answers the server's pings, sends messages and pings if
+    /// asked to, and can kill some of the connections. Writes files only with --out.
+    Load(Box<Load>),
+    /// Run the WebSocket server
+    ///
+    /// Prints one line on stdout when it listens. Ctrl-C or SIGTERM drains it: no new connections,
+    /// a Close frame for everyone, spread over a while. A second one ends it at once.
+    Serve(Serve),
+    /// Show, convert and compare the reports of earlier runs
+    ///
+    /// Prints a report in another format. With --baseline it is put beside another run. A page
+    /// (html) is printed if stdout is no terminal and there is one folder; else each is written
+    /// anew into its folder.
+    Report(Report),
+    /// Tell what this machine allows, and how to allow more
+    ///
+    /// Looks at limits and settings, tries the drivers and every death, and names the command that
+    /// changes what is too little. Exits 1 if something is.
+    Doctor,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Go on until Ctrl-C, so that you can look at the sockets (`ss -tn`)
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Flags of `lab`.
+#[derive(Debug, Args)]
+pub(crate) struct Lab {
+    /// How many connections [default: 10k]
+    #[arg(short, long, value_name = "COUNT", value_parser = count::<1>)]
+    pub connections: Option<u32>,
+    /// New connections a second
+    #[arg(long, value_name = "RATE", default_value = "20k/s", value_parser = rate)]
+    pub connect_rate: f64,
+    /// How long a connect and its handshake may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
+    pub connect_timeout: Duration,
+    /// A short run, under 15 seconds: interval 1s, timeout 600ms, 2,000 connections, 200 victims
+    /// of each death
+    #[arg(long)]
+    pub quick: bool,
+    /// How often the same is done, each time with a report of its own
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count::<1>)]
+    pub repeat: u32,
+    /// Seeds every random choice of the load
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub seed: u64,
+
+    /// How often the server pings each connection, or off [default: 5s]
+    #[arg(long, value_name = "TIME", help_heading = "Heartbeat of the server", value_parser = duration_or_off)]
+    pub ping_interval: Option<OrOff>,
+    /// How long the server waits for the answer [default: 3s]
+    #[arg(long, value_name = "TIME", help_heading = "Heartbeat of the server", value_parser = positive_duration)]
+    pub ping_timeout: Option<Duration>,
+    /// Ping always, or only those who were silent for an interval
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "periodic",
+        help_heading = "Heartbeat of the server"
+    )]
+    pub ping_policy: Policy,
+
+    #[command(flatten)]
+    pub deaths: DeathFlags,
+    #[command(flatten)]
+    pub messages: MessageFlags,
+
+    /// What the server runs on: auto, io-uring, tokio-uring
+    #[arg(long, value_name = "DRIVER", default_value = "auto", help_heading = "Server", value_parser = serve::driver)]
+    pub driver: Driver,
+    /// Threads of the server, or auto
+    #[arg(long, value_name = "COUNT", default_value = "auto", help_heading = "Server", value_parser = shards)]
+    pub shards: OrAuto<u16>,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+
+    /// The folder in which each run makes one of its own
+    #[arg(short, long, value_name = "DIR", default_value = "results", help_heading = "Output")]
+    pub out: PathBuf,
+    /// What the run is called [default: lab]
+    #[arg(long, value_name = "TEXT", help_heading = "Output")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub thresholds: ThresholdFlags,
+}
+
+/// Flags of `load`.
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// The server, as ws://host:port/path; an n in braces stands for the connection's number
+    pub url: String,
+    /// How many connections
+    #[arg(short, long, value_name = "COUNT", default_value = "1k", value_parser = count::<1>)]
+    pub connections: u32,
+    /// New connections a second
+    #[arg(long, value_name = "RATE", default_value = "5k/s", value_parser = rate)]
+    pub connect_rate: f64,
+    /// How long a connect and its handshake may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
+    pub connect_timeout: Duration,
+    /// Addresses to connect from, used in turn
+    #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
+    pub source: Vec<IpAddr>,
+    /// The subprotocol to ask for
+    #[arg(long, value_name = "NAME", value_parser = token)]
+    pub subprotocol: Option<String>,
+    /// The Origin to send, as a browser would
+    #[arg(long, value_name = "ORIGIN", value_parser = field_value)]
+    pub origin: Option<String>,
+    /// Threads, or auto
+    #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = shards)]
+    pub shards: OrAuto<u16>,
+    /// The cores to run on, such as 0,2 or 0-3
+    #[arg(long, value_name = "LIST", value_parser = cpus)]
+    pub cpu: Option<Cpus>,
+    /// Seeds every random choice
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub seed: u64,
+
+    #[command(flatten)]
+    pub messages: MessageFlags,
+    #[command(flatten)]
+    pub deaths: DeathFlags,
+
+    /// Processes of the server, to measure their CPU and memory
+    #[arg(long, value_name = "PID", help_heading = "Server")]
+    pub server_pid: Vec<u32>,
+    /// The server's heartbeat as interval/timeout, to predict with (20s/20s), or off
+    #[arg(long, value_name = "TIME/TIME", help_heading = "Server", value_parser = heartbeat)]
+    pub server_ping: Option<Heartbeat>,
+
+    /// The folder in which the run makes one of its own
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+    /// What the run is called [default: load]
+    #[arg(long, value_name = "TEXT", help_heading = "Output")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub thresholds: ThresholdFlags,
+}
+
+/// Flags of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Folders of runs, each with a report.json
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
+    /// The run to compare with
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "html")]
+    pub format: Format,
+    #[command(flatten)]
+    pub thresholds: ThresholdFlags,
+}
+
+/// How `report` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A page with pictures.
+    Html,
+    /// Tables in Markdown.
+    Md,
+    /// The reports as they are.
+    Json,
+    /// One line a figure.
+    Csv,
+}
+
+/// What must hold, or else the exit status is 3.
+#[derive(Debug, Args)]
+pub(crate) struct ThresholdFlags {
+    /// Exit 3 if this holds: 'pings.client.rtt_us.p99 > 2ms'
+    #[arg(long, value_name = "EXPR", help_heading = "Output")]
+    pub fail_if: Vec<String>,
+}
+
+/// The heartbeat that a server is known to have; none if it does not ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heartbeat(pub Option<(Duration, Duration)>);
+
+/// Cores to run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cpus(pub Vec<usize>);
+
+pub(crate) fn cpus(text: &str) -> Result<Cpus, String> {
+    cpu_list(text).map(Cpus)
+}
+
+fn heartbeat(text: &str) -> Result<Heartbeat, String> {
+    if text == "off" {
+        return Ok(Heartbeat(None));
+    }
+    let (interval, timeout) =
+        text.split_once('/').ok_or("allowed are interval/timeout, such as 20s/20s, or off")?;
+    Ok(Heartbeat(Some((positive_duration(interval)?, positive_duration(timeout)?))))
+}
+
+/// A token of RFC 9110 §5.6.2, as subprotocols are.
+fn token(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~, ".contains(c);
+    if text.is_empty() || !text.chars().all(allowed) {
+        return Err("allowed are names of letters, digits and !#$%&'*+-.^_`|~".into());
+    }
+    Ok(text.into())
+}
+
+/// A field value that cannot smuggle in another field.
+fn field_value(text: &str) -> Result<String, String> {
+    if text.is_empty() || !text.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+        return Err("allowed are visible ASCII characters".into());
+    }
+    Ok(text.into())
+}
+
+const AFTER_HELP: &str = "\
+Begin with:  halfopen demo
+             halfopen lab --quick
+
+Values carry units: times 500ms 20s 2m, sizes 125 16KiB 1MiB, rates 5k/s,
+counts and shares 10k 1M 10%.
+
+Exit status: 0 done, 1 the run failed, 2 wrong use, 3 a threshold was missed,
+4 no verdict, 130 interrupted (what was measured is kept).";

@@ -1,0 +1,169 @@
+//! Flags of the server.
+
+use super::{Cpus, cpus};
+use crate::units::{
+    OrAuto, OrOff, count_or_auto, duration, duration_or_off, nearest, positive_duration, shards,
+    size,
+};
+use clap::{Args, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001", value_parser = listen)]
+    pub listen: SocketAddr,
+    /// What it runs on: auto, io-uring, tokio-uring
+    #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = driver)]
+    pub driver: Driver,
+    /// Threads, or auto
+    #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = shards)]
+    pub shards: OrAuto<u16>,
+    /// The cores to run on, such as 0,2 or 0-3
+    #[arg(long, value_name = "LIST", value_parser = cpus)]
+    pub cpu: Option<Cpus>,
+    /// What it answers: echo the message, or ack with the text ok
+    #[arg(long, value_name = "APP", default_value = "echo")]
+    pub app: App,
+    /// How long it takes to send everyone away when it is asked to end
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
+    pub drain: Duration,
+
+    /// How often each connection is pinged, or off
+    #[arg(long, value_name = "TIME", default_value = "20s", help_heading = "Heartbeat", value_parser = duration_or_off)]
+    pub ping_interval: OrOff,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "TIME", default_value = "20s", help_heading = "Heartbeat", value_parser = positive_duration)]
+    pub ping_timeout: Duration,
+    /// Ping always, or only those who were silent for an interval
+    #[arg(long, value_name = "POLICY", default_value = "periodic", help_heading = "Heartbeat")]
+    pub ping_policy: Policy,
+
+    #[command(flatten)]
+    pub limits: LimitFlags,
+
+    /// Write what was counted to this file at the end; - is stdout.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub stats_out: Option<PathBuf>,
+    /// End when stdin ends: whoever started this is gone.
+    #[arg(long, hide = true)]
+    pub with_stdin: bool,
+}
+
+/// Limits of the server, of `serve` and `lab`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits of the server")]
+pub(crate) struct LimitFlags {
+    /// How long an opening handshake may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
+    pub handshake_timeout: Duration,
+    /// How long a closing handshake may take
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = positive_duration)]
+    pub close_timeout: Duration,
+    /// Close connections that sent no message for so long
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    pub idle_timeout: Option<Duration>,
+    /// The largest message that is accepted
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = max_message)]
+    pub max_message: usize,
+    /// The most connections; auto: what the descriptor limit holds
+    #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = count_or_auto)]
+    pub max_connections: OrAuto<u32>,
+}
+
+/// What a server runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// The best that the kernel allows.
+    Auto,
+    /// io_uring, directly.
+    IoUring,
+    /// The tokio-uring runtime.
+    TokioUring,
+}
+
+impl Driver {
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::IoUring => "io-uring",
+            Self::TokioUring => "tokio-uring",
+        }
+    }
+}
+
+pub(crate) fn driver(text: &str) -> Result<Driver, String> {
+    let all = [Driver::Auto, Driver::IoUring, Driver::TokioUring];
+    if let Some(driver) = all.into_iter().find(|driver| driver.name() == text) {
+        return Ok(driver);
+    }
+    if text == "epoll" {
+        return Err("epoll is not there yet: allowed are auto io-uring tokio-uring".into());
+    }
+    let meant = nearest(&text.replace('_', "-"), all.map(Driver::name));
+    let meant = meant.map_or(String::new(), |near| format!(" (is '{near}' meant?)"));
+    Err(format!("no driver is called '{text}'{meant}: allowed are auto io-uring tokio-uring"))
+}
+
+/// What the server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum App {
+    /// The same message
+    Echo,
+    /// The text ok
+    Ack,
+}
+
+/// Whom the server pings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Policy {
+    /// Everyone, every interval
+    Periodic,
+    /// Those who were silent for an interval
+    Idle,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || {
+        format!("not an address: allowed are address:port, such as 127.0.0.1:9001{}", {
+            let port = text.trim_start_matches(':').trim_start_matches("localhost:");
+            match port.parse::<u16>() {
+                Ok(port) => format!(" (is '127.0.0.1:{port}' meant?)"),
+                Err(_) => " or [::1]:9001 or 0.0.0.0:9001".into(),
+            }
+        })
+    };
+    text.parse().map_err(|_| wrong())
+}
+
+fn max_message(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes @ 1..=0x7fff_ffff => Ok(bytes as usize),
+        _ => Err("allowed are 1 byte to 2GiB".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_that_is_not_there_is_answered_with_those_that_are() {
+        assert_eq!(driver("io-uring"), Ok(Driver::IoUring));
+        assert!(driver("epoll").unwrap_err().contains("not there yet"));
+        assert!(driver("io_uring").unwrap_err().contains("'io-uring' meant?"));
+        assert!(driver("zzz").unwrap_err().contains("allowed are"));
+    }
+
+    #[test]
+    fn a_port_alone_is_answered_with_the_address_that_is_meant() {
+        assert!(listen("127.0.0.1:0").is_ok());
+        assert!(listen("9001").unwrap_err().contains("'127.0.0.1:9001' meant?"));
+        assert!(listen("localhost:80").unwrap_err().contains("'127.0.0.1:80' meant?"));
+        assert!(listen("nowhere").unwrap_err().contains("[::1]:9001"));
+    }
+}

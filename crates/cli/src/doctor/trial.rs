@@ -1,0 +1,96 @@
+//! What cannot be read anywhere and has to be tried: do the drivers run, are the dead found?
+
+use super::Finding;
+use crate::exit::Failure;
+use crate::interrupt::Interrupt;
+use crate::measure::{Job, Measured, measure};
+use crate::screen::Screen;
+use halfopen_loadgen::death::Death;
+use halfopen_loadgen::plan::{Amount, Asked, KillAt, ServerPing, Watch, resolve};
+use halfopen_loadgen::report::number::millis;
+use halfopen_server::{
+    Config, DriverKind, Echo, Heartbeat, Policy, Server, ServerConfig, ServerError,
+};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Starts a small server on each driver.
+pub(super) fn drivers() -> Vec<Finding> {
+    let tried = [("io_uring", DriverKind::IoUring), ("tokio-uring", DriverKind::TokioUring)];
+    let findings = tried.map(|(name, driver)| match start(driver) {
+        Ok(server) => {
+            server.handle().stop();
+            match server.join().error {
+                None => Finding::good(name, "works"),
+                Some(error) => Finding::bad(name, error.to_string(), RING_CHANGE),
+            }
+        }
+        Err(error) => Finding::bad(name, error.to_string(), RING_CHANGE),
+    });
+    findings.into()
+}
+
+/// Lets one connection die in each way, and looks whether it is found.
+pub(super) fn deaths() -> Vec<Finding> {
+    match try_deaths() {
+        Ok(measured) => Death::ALL.map(|death| judge(death, &measured)).into(),
+        Err(failure) => vec![Finding::bad("deaths", failure.cause, "the lines above say why")],
+    }
+}
+
+fn try_deaths() -> Result<Measured, Failure> {
+    let server = start(DriverKind::IoUring).map_err(|error| Failure::run(error.to_string()))?;
+    let asked = Asked {
+        connections: 12,
+        kills: Death::ALL.map(|death| (death, Amount::Count(1))).into(),
+        kill_at: KillAt::Auto,
+        watch: Watch::AtMost(Duration::from_secs(3)),
+        duration: Duration::ZERO,
+        server_ping: Some(ServerPing { interval: Some(BEAT), timeout: BEAT }),
+        ..Asked::new(&format!("ws://{}/", server.local_addr()))
+    };
+    let job = Job {
+        plan: resolve(&asked).map_err(|error| Failure::run(error.to_string()))?,
+        driver: DriverKind::IoUring,
+        server_pids: Vec::new(),
+    };
+    let measured = measure(job, &mut Screen::new(true), &Interrupt::none(), || None);
+    server.handle().stop();
+    server.join();
+    measured
+}
+
+fn judge(death: Death, measured: &Measured) -> Finding {
+    let name = death.name();
+    let victim = measured.outcome.tally.victims.iter().find(|victim| victim.death == death);
+    let Some(victim) = victim else {
+        return Finding::bad(name, "could not be done", "halfopen lab --quick tells more");
+    };
+    let sighting = measured.observed.sightings.iter().find(|seen| seen.client == victim.local);
+    let seen = sighting.and_then(|seen| seen.detected).or(victim.client_saw);
+    match seen {
+        Some(at) => {
+            let after = at.saturating_since(victim.killed).as_secs_f64() * 1e3;
+            Finding::good(name, format!("works; found after {}", millis(after)))
+        }
+        None => Finding::bad(name, "was not found in 3 s", "halfopen lab --quick tells more"),
+    }
+}
+
+/// A server for a handful.
+fn start(driver: DriverKind) -> Result<Server, ServerError> {
+    let heartbeat = Heartbeat { policy: Policy::Periodic, interval: BEAT, timeout: BEAT };
+    let config = ServerConfig {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        driver,
+        shards: Some(1),
+        connections_max: Some(64),
+        shard: Config { heartbeat: Some(heartbeat), ..Config::default() },
+        ..ServerConfig::default()
+    };
+    Server::start(&config, |_| Echo)
+}
+
+const BEAT: Duration = Duration::from_millis(200);
+const RING_CHANGE: &str =
+    "sysctl -w kernel.io_uring_disabled=0; in a container, a seccomp profile that allows io_uring";

@@ -1,0 +1,91 @@
+//! From what was measured to what a report is made of.
+
+use crate::measure::Measured;
+use halfopen_loadgen::record::{Interval as Counted, histogram};
+use halfopen_loadgen::report::{
+    Ending, Histograms, Input, Interval, Phase, Report, ServerSide, build,
+};
+use halfopen_loadgen::run::{Ended, Outcome};
+use halfopen_loadgen::threshold::Threshold;
+use halfopen_server::Stats;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// What the command knows beside what was measured.
+#[derive(Default)]
+pub(crate) struct Known<'a> {
+    /// More of the plan, such as the server's settings.
+    pub settings: Map<String, Value>,
+    /// Whether the server pings only after silence.
+    pub pings_only_the_silent: bool,
+    /// What our own server counted.
+    pub server: Option<Stats>,
+    /// The cores that the server runs on.
+    pub server_cpus: Vec<usize>,
+    /// What must hold.
+    pub thresholds: &'a [Threshold],
+    /// Why the run failed, if it did.
+    pub failure: Option<String>,
+}
+
+/// Makes the report.
+pub(crate) fn report(measured: &Measured, known: Known<'_>) -> (Report, Histograms) {
+    let outcome = &measured.outcome;
+    build(&Input {
+        argv: std::env::args().collect(),
+        git: option_env!("HALFOPEN_GIT").map(str::to_owned),
+        plan: &outcome.plan,
+        settings: known.settings,
+        pings_only_the_silent: known.pings_only_the_silent,
+        began: outcome.origin,
+        started: outcome.started.try_into().expect("the clock shows a time of this age"),
+        phases: phases(outcome),
+        tally: &outcome.tally,
+        observed: measured.observed.clone(),
+        samples: &measured.samples,
+        server: known.server.map(server_side),
+        server_cpus: known.server_cpus,
+        intervals: outcome.tally.intervals.iter().map(|i| interval(i, outcome)).collect(),
+        ending: ending(outcome, known.failure),
+        thresholds: known.thresholds,
+        doubts: Vec::new(),
+    })
+}
+
+fn phases(outcome: &Outcome) -> Vec<Phase> {
+    let named = outcome.phases.iter().map(|span| Phase {
+        name: span.phase.name().into(),
+        start: span.start,
+        end: span.end,
+    });
+    named.collect()
+}
+
+fn interval(counted: &Counted, outcome: &Outcome) -> Interval {
+    let mut whole = histogram();
+    for &(value, count) in &counted.counts {
+        whole.saturating_record_n(value, count);
+    }
+    Interval {
+        tag: counted.tag.name().into(),
+        start: outcome.origin + Duration::from_secs(counted.second.into()),
+        length: Duration::from_secs(1),
+        histogram: whole,
+    }
+}
+
+fn server_side(stats: Stats) -> ServerSide {
+    ServerSide {
+        lateness_ns: stats.lateness_ns,
+        rtt_ns: stats.rtt_ns,
+        pings_sent: stats.pings_sent,
+    }
+}
+
+fn ending(outcome: &Outcome, failure: Option<String>) -> Ending {
+    match (failure, outcome.ended) {
+        (Some(why), _) => Ending::Failed(why),
+        (None, Ended::Interrupted) => Ending::Interrupted,
+        (None, _) => Ending::Complete,
+    }
+}

@@ -1,0 +1,346 @@
+//! `lab`: server and load together, each on cores of its own, and a report at the end.
+
+use crate::args::{Lab, LimitFlags, Policy, kills};
+use crate::child::ServerProcess;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::input::{Known, report};
+use crate::interrupt::Interrupt;
+use crate::measure::{Job, Measured, hopeless, measure, plan_error};
+use crate::publish::{Place, check_out, print, publish, thresholds, worse};
+use crate::screen::Screen;
+use crate::serve::ping_words;
+use crate::units::{OrAuto, Typed};
+use halfopen_loadgen::death::Death;
+use halfopen_loadgen::plan::{Amount, Asked, KillAt, ServerPing, Watch, resolve};
+use halfopen_loadgen::report::folder;
+use halfopen_loadgen::report::schema::Report;
+use halfopen_loadgen::threshold::Threshold;
+use halfopen_server::{DriverKind, Stats};
+use serde_json::{Map, Value, json};
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// Runs the lab, as often as was asked for.
+pub(crate) fn run(flags: &Lab, json: bool, quiet: bool) -> Outcome {
+    let lab = Resolved::of(flags)?;
+    let thresholds = thresholds(&flags.thresholds.fail_if)?;
+    check_out(&flags.out)?;
+    let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
+        .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
+    let mut screen = Screen::new(quiet);
+    let mut reports = Vec::new();
+    let mut outcome = Ok(Exit::Done);
+    for round in 1..=flags.repeat {
+        if flags.repeat > 1 {
+            screen.note(&format!("run {round} of {}", flags.repeat));
+        }
+        let (report, ended) = once(flags, &lab, &thresholds, json, &mut screen, &interrupt)?;
+        reports.push(report);
+        outcome = worse(outcome, ended);
+        if interrupt.asked() || outcome.is_err() {
+            break;
+        }
+    }
+    if json {
+        print(&document(&reports))?;
+    }
+    outcome
+}
+
+/// One report is its own document, several are a list.
+fn document(reports: &[Report]) -> String {
+    match reports {
+        [report] => folder::json(report),
+        _ => serde_json::to_string_pretty(reports).expect("reports are JSON"),
+    }
+}
+
+fn once(
+    flags: &Lab,
+    lab: &Resolved,
+    thresholds: &[Threshold],
+    json: bool,
+    screen: &mut Screen,
+    interrupt: &Interrupt,
+) -> Result<(Report, Outcome), Failure> {
+    let mut server = ServerProcess::start(&lab.server_flags(flags))?;
+    screen.note(&lab.say(flags, &server));
+    let asked = lab.asked(flags, &server);
+    let job = Job {
+        plan: resolve(&asked).map_err(|e| plan_error(&e))?,
+        driver: DriverKind::IoUring,
+        server_pids: vec![server.pid()],
+    };
+    let mut settings = lab.settings(flags, &server);
+    let mut measured = measure(job, screen, interrupt, || server.died())?;
+    let stats = match measured.server_died {
+        Some(_) => None,
+        None => server.stop(),
+    };
+    settings.insert("server_stats".into(), json!(stats.is_some()));
+    let failure = measured.server_died.take().or_else(|| hopeless(&measured.outcome));
+    let known = lab.known(flags, settings, stats, thresholds, failure.as_ref());
+    finish(flags, &measured, known, failure, json)
+}
+
+fn finish(
+    flags: &Lab,
+    measured: &Measured,
+    known: Known<'_>,
+    failure: Option<Failure>,
+    json: bool,
+) -> Result<(Report, Outcome), Failure> {
+    let (report, histograms) = report(measured, known);
+    let name = flags.name.as_deref().unwrap_or("lab");
+    let place = Place { out: Some(&flags.out), name, json };
+    let published = publish(&report, &histograms, &place);
+    Ok((report, failure.map_or(published, Err)))
+}
+
+/// The flags of `lab` with their defaults, which `--quick` changes.
+struct Resolved {
+    connections: u32,
+    interval: Option<Duration>,
+    timeout: Duration,
+    kills: Vec<(Death, Amount)>,
+    watch: Watch,
+    server_cpus: Vec<usize>,
+    load_cpus: Vec<usize>,
+}
+
+impl Resolved {
+    fn of(flags: &Lab) -> Result<Self, Failure> {
+        let defaults = if flags.quick { QUICK } else { USUAL };
+        let connections = flags.connections.unwrap_or(defaults.connections);
+        let kills = match &flags.deaths.kill[..] {
+            [] => defaults.kills(connections),
+            given => kills(given, connections).map_err(Failure::usage)?,
+        };
+        let (server_cpus, load_cpus) = share_cores(&own_cores());
+        Ok(Self {
+            connections,
+            interval: flags.ping_interval.map_or(Some(defaults.interval), |given| given.0),
+            timeout: flags.ping_timeout.unwrap_or(defaults.timeout),
+            kills,
+            watch: match flags.deaths.watch {
+                OrAuto::Auto => defaults.watch,
+                OrAuto::Given(time) => Watch::For(time),
+            },
+            server_cpus,
+            load_cpus,
+        })
+    }
+
+    /// What `serve` is started with.
+    fn server_flags(&self, flags: &Lab) -> Vec<OsString> {
+        let mut line = vec![
+            format!("--driver={}", flags.driver.name()),
+            format!("--ping-timeout={}", Typed(self.timeout)),
+            format!("--ping-policy={}", policy_name(flags.ping_policy)),
+            match self.interval {
+                Some(interval) => format!("--ping-interval={}", Typed(interval)),
+                None => "--ping-interval=off".into(),
+            },
+        ];
+        if let OrAuto::Given(shards) = flags.shards {
+            line.push(format!("--shards={shards}"));
+        }
+        if !self.server_cpus.is_empty() {
+            line.push(format!("--cpu={}", cpu_list(&self.server_cpus)));
+        }
+        line.extend(limits(&flags.limits, self.connections));
+        line.into_iter().map(OsString::from).collect()
+    }
+
+    fn asked(&self, flags: &Lab, server: &ServerProcess) -> Asked {
+        let idle = if self.kills.is_empty() { DURATION_WITHOUT_DEATHS } else { Duration::ZERO };
+        Asked {
+            connections: self.connections,
+            connect_rate: flags.connect_rate,
+            connect_timeout: flags.connect_timeout,
+            duration: flags.messages.duration.unwrap_or(idle),
+            message_rate: flags.messages.message_rate,
+            size: flags.messages.size,
+            kind: flags.messages.kind.into(),
+            expect: flags.messages.expect.into(),
+            client_ping: flags.messages.client_ping,
+            kills: self.kills.clone(),
+            kill_at: match flags.deaths.kill_at {
+                OrAuto::Auto => KillAt::Auto,
+                OrAuto::Given(time) => KillAt::After(time),
+            },
+            kill_over: flags.deaths.kill_over,
+            watch: self.watch,
+            server_ping: Some(ServerPing { interval: self.interval, timeout: self.timeout }),
+            cpus: self.load_cpus.clone(),
+            seed: flags.seed,
+            ..Asked::new(&format!("ws://{}/", server.announced().addr))
+        }
+    }
+
+    /// What begins, in a line.
+    fn say(&self, flags: &Lab, server: &ServerProcess) -> String {
+        let said = server.announced();
+        let cores = match &self.server_cpus[..] {
+            [] => String::new(),
+            cpus => {
+                format!(" on core {}, load on core {}", cpu_list(cpus), cpu_list(&self.load_cpus))
+            }
+        };
+        let ping = ping_words(self.interval, self.timeout);
+        let policy = policy_name(flags.ping_policy);
+        let shards = match said.shards {
+            1 => "1 shard".into(),
+            shards => format!("{shards} shards"),
+        };
+        format!("server: {} in {shards}{cores}; ping {ping} {policy}", said.driver)
+    }
+
+    /// What the report's plan says of the server.
+    fn settings(&self, flags: &Lab, server: &ServerProcess) -> Map<String, Value> {
+        let said = server.announced();
+        let settings = json!({
+            "ping_policy": policy_name(flags.ping_policy),
+            "server_driver": said.driver,
+            "server_shards": said.shards,
+            "server_cpus": self.server_cpus,
+        });
+        settings.as_object().cloned().unwrap_or_default()
+    }
+
+    fn known<'a>(
+        &self,
+        flags: &Lab,
+        settings: Map<String, Value>,
+        stats: Option<Stats>,
+        thresholds: &'a [Threshold],
+        failure: Option<&Failure>,
+    ) -> Known<'a> {
+        Known {
+            settings,
+            pings_only_the_silent: flags.ping_policy == Policy::Idle,
+            server: stats,
+            server_cpus: self.server_cpus.clone(),
+            thresholds,
+            failure: failure.map(|failure| failure.cause.clone()),
+        }
+    }
+}
+
+/// What is done if nothing is said.
+struct Defaults {
+    connections: u32,
+    interval: Duration,
+    timeout: Duration,
+    kills: [(Death, u32); 5],
+    watch: Watch,
+}
+
+impl Defaults {
+    /// Who dies. Of few connections fewer die, in the same proportions, so that half of them live.
+    fn kills(&self, connections: u32) -> Vec<(Death, Amount)> {
+        let victims: u32 = self.kills.iter().map(|(_, count)| count).sum();
+        let share = f64::min(1.0, f64::from(connections) / 2.0 / f64::from(victims));
+        let scaled = self.kills.iter().map(|&(death, count)| {
+            (death, Amount::Count((f64::from(count) * share).floor() as u32))
+        });
+        scaled.filter(|(_, amount)| *amount != Amount::Count(0)).collect()
+    }
+}
+
+const fn default_kills(silent: u32, loud: u32) -> [(Death, u32); 5] {
+    [
+        (Death::Blackhole, silent),
+        (Death::Freeze, silent),
+        (Death::Fin, loud),
+        (Death::Reset, loud),
+        (Death::Close, loud),
+    ]
+}
+
+fn policy_name(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Periodic => "periodic",
+        Policy::Idle => "idle",
+    }
+}
+
+/// The limits of the server, as its flags.
+fn limits(limits: &LimitFlags, connections: u32) -> Vec<String> {
+    let max = match limits.max_connections {
+        OrAuto::Auto => connections,
+        OrAuto::Given(max) => max,
+    };
+    let mut flags = vec![
+        format!("--max-connections={max}"),
+        format!("--handshake-timeout={}", Typed(limits.handshake_timeout)),
+        format!("--close-timeout={}", Typed(limits.close_timeout)),
+        format!("--max-message={}", limits.max_message),
+    ];
+    flags.extend(limits.idle_timeout.map(|time| format!("--idle-timeout={}", Typed(time))));
+    flags
+}
+
+/// The cores that this process may use.
+fn own_cores() -> Vec<usize> {
+    let set = rustix::thread::sched_getaffinity(None).unwrap_or_default();
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect()
+}
+
+/// One half for the server, one for the load; nothing where there is but one core.
+fn share_cores(cores: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    if cores.len() < 2 {
+        return (Vec::new(), Vec::new());
+    }
+    let (server, load) = cores.split_at(cores.len() / 2);
+    (server.to_vec(), load.to_vec())
+}
+
+fn cpu_list(cpus: &[usize]) -> String {
+    cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+const USUAL: Defaults = Defaults {
+    connections: 10_000,
+    interval: Duration::from_secs(5),
+    timeout: Duration::from_secs(3),
+    kills: default_kills(1_000, 100),
+    watch: Watch::Auto,
+};
+const QUICK: Defaults = Defaults {
+    connections: 2_000,
+    interval: Duration::from_secs(1),
+    timeout: Duration::from_millis(600),
+    kills: default_kills(200, 200),
+    watch: Watch::AtMost(Duration::from_secs(5)),
+};
+const DURATION_WITHOUT_DEATHS: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_few_connections_at_most_half_die() {
+        for connections in [1, 2, 10, 100, 1_000, 4_600, 10_000, 1_000_000] {
+            let kills = USUAL.kills(connections);
+            let victims: u32 = kills
+                .iter()
+                .map(|(_, amount)| match amount {
+                    Amount::Count(count) => *count,
+                    Amount::Share(_) => unreachable!("they are counts"),
+                })
+                .sum();
+            assert!(victims <= connections / 2 && victims <= 2_300, "{connections}: {victims}");
+        }
+        assert_eq!(USUAL.kills(10_000)[0], (Death::Blackhole, Amount::Count(1_000)));
+        assert_eq!(QUICK.kills(2_000)[4], (Death::Close, Amount::Count(200)));
+    }
+
+    #[test]
+    fn server_and_load_share_no_core() {
+        assert_eq!(share_cores(&[0]), (vec![], vec![]));
+        assert_eq!(share_cores(&[0, 1]), (vec![0], vec![1]));
+        assert_eq!(share_cores(&[2, 3, 6]), (vec![2], vec![3, 6]));
+    }
+}

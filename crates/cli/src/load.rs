@@ -1,0 +1,94 @@
+//! `load`: many connections to any WebSocket server.
+
+use crate::args::{Load, kills};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::input::{Known, report};
+use crate::interrupt::Interrupt;
+use crate::measure::{Job, hopeless, measure, plan_error, waits_blindly};
+use crate::publish::{Place, check_out, print, publish, thresholds};
+use crate::screen::Screen;
+use crate::units::OrAuto;
+use halfopen_loadgen::plan::{Asked, KillAt, ServerPing, Watch, resolve};
+use halfopen_loadgen::report::folder;
+use halfopen_server::DriverKind;
+use std::path::Path;
+use std::time::Duration;
+
+/// Runs the load.
+pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
+    let thresholds = thresholds(&flags.thresholds.fail_if)?;
+    let plan = resolve(&asked(flags)?).map_err(|e| plan_error(&e))?;
+    check_pids(&flags.server_pid)?;
+    if let Some(out) = &flags.out {
+        check_out(out)?;
+    }
+    let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
+        .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
+    let mut screen = Screen::new(quiet);
+    if waits_blindly(&plan) {
+        screen.note("deaths wait for the server's pings, 60 s at most; --server-ping or --kill-at says more");
+    }
+    let job = Job { plan, driver: DriverKind::IoUring, server_pids: flags.server_pid.clone() };
+    let measured = measure(job, &mut screen, &interrupt, || None)?;
+
+    let failure = hopeless(&measured.outcome);
+    let known = Known {
+        thresholds: &thresholds,
+        failure: failure.as_ref().map(|failure| failure.cause.clone()),
+        ..Known::default()
+    };
+    let (report, histograms) = report(&measured, known);
+    if json {
+        print(&folder::json(&report))?;
+    }
+    let name = flags.name.as_deref().unwrap_or("load");
+    let published = publish(&report, &histograms, &Place { out: flags.out.as_deref(), name, json });
+    failure.map_or(published, Err)
+}
+
+fn asked(flags: &Load) -> Result<Asked, Failure> {
+    Ok(Asked {
+        connections: flags.connections,
+        connect_rate: flags.connect_rate,
+        connect_timeout: flags.connect_timeout,
+        duration: flags.messages.duration.unwrap_or(DURATION),
+        message_rate: flags.messages.message_rate,
+        size: flags.messages.size,
+        kind: flags.messages.kind.into(),
+        expect: flags.messages.expect.into(),
+        client_ping: flags.messages.client_ping,
+        kills: kills(&flags.deaths.kill, flags.connections).map_err(Failure::usage)?,
+        kill_at: match flags.deaths.kill_at {
+            OrAuto::Auto => KillAt::Auto,
+            OrAuto::Given(time) => KillAt::After(time),
+        },
+        kill_over: flags.deaths.kill_over,
+        watch: match flags.deaths.watch {
+            OrAuto::Auto => Watch::Auto,
+            OrAuto::Given(time) => Watch::For(time),
+        },
+        server_ping: flags.server_ping.map(|ping| match ping.0 {
+            Some((interval, timeout)) => ServerPing { interval: Some(interval), timeout },
+            None => ServerPing { interval: None, timeout: Duration::ZERO },
+        }),
+        sources: flags.source.clone(),
+        shards: match flags.shards {
+            OrAuto::Auto => None,
+            OrAuto::Given(shards) => Some(shards),
+        },
+        cpus: flags.cpu.as_ref().map_or(Vec::new(), |cpus| cpus.0.clone()),
+        seed: flags.seed,
+        ..Asked::new(&flags.url)
+    })
+}
+
+fn check_pids(pids: &[u32]) -> Result<(), Failure> {
+    let gone = pids.iter().find(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+    match gone {
+        Some(pid) => Err(Failure::usage(format!("--server-pid {pid}: there is no such process"))
+            .next("`ss -ltnp` shows which process listens on which port")),
+        None => Ok(()),
+    }
+}
+
+const DURATION: Duration = Duration::from_secs(30);

@@ -1,0 +1,216 @@
+//! `serve`: a server that says one line when it listens, and drains when it is asked to end.
+
+use crate::args::{App, Driver, LimitFlags, Policy, Serve};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::units::{OrAuto, Typed};
+use halfopen_loadgen::report::number::count;
+use halfopen_server::{
+    Ack, Config, DriverKind, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle,
+    Stats,
+};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Runs the server until it is asked to end.
+pub(crate) fn run(flags: &Serve, json: bool, quiet: bool) -> Outcome {
+    let config = config(flags);
+    let server = match flags.app {
+        App::Echo => Server::start(&config, |_| Echo),
+        App::Ack => Server::start(&config, |_| Ack),
+    }
+    .map_err(|error| failure(&error))?;
+
+    let cut_short = catch_signals(server.handle(), flags.drain, quiet)?;
+    if flags.with_stdin {
+        end_with_stdin(server.handle());
+    }
+    announce(&server, flags, json);
+    if !quiet {
+        warn_of_limits(&server);
+    }
+
+    let outcome = server.join();
+    if let Some(path) = &flags.stats_out {
+        write_stats(path, &outcome.stats)?;
+    }
+    if !quiet {
+        eprintln!("{}", farewell(&outcome.stats));
+    }
+    match outcome.error {
+        Some(error) => Err(failure(&error)),
+        None if cut_short.load(Ordering::Acquire) => Ok(Exit::Interrupted),
+        None => Ok(Exit::Done),
+    }
+}
+
+fn config(flags: &Serve) -> ServerConfig {
+    let heartbeat = flags.ping_interval.0.map(|interval| Heartbeat {
+        policy: policy(flags.ping_policy),
+        interval,
+        timeout: flags.ping_timeout,
+    });
+    ServerConfig {
+        listen: flags.listen,
+        driver: driver(flags.driver),
+        shards: given(flags.shards),
+        connections_max: given(flags.limits.max_connections),
+        cpus: flags.cpu.as_ref().map_or(Vec::new(), |cpus| cpus.0.clone()),
+        seed: None,
+        shard: shard_config(heartbeat, &flags.limits),
+    }
+}
+
+fn shard_config(heartbeat: Option<Heartbeat>, limits: &LimitFlags) -> Config {
+    let mut config = Config {
+        heartbeat,
+        handshake_timeout: limits.handshake_timeout,
+        close_timeout: limits.close_timeout,
+        idle_timeout: limits.idle_timeout,
+        ..Config::default()
+    };
+    config.limits.message_max = limits.max_message as u64;
+    config.limits.frame_max = limits.max_message as u64;
+    config
+}
+
+fn policy(policy: Policy) -> halfopen_server::Policy {
+    match policy {
+        Policy::Periodic => halfopen_server::Policy::Periodic,
+        Policy::Idle => halfopen_server::Policy::Idle,
+    }
+}
+
+fn driver(driver: Driver) -> DriverKind {
+    match driver {
+        Driver::Auto | Driver::IoUring => DriverKind::IoUring,
+        Driver::TokioUring => DriverKind::TokioUring,
+    }
+}
+
+fn given<T>(value: OrAuto<T>) -> Option<T> {
+    match value {
+        OrAuto::Auto => None,
+        OrAuto::Given(value) => Some(value),
+    }
+}
+
+fn failure(error: &ServerError) -> Failure {
+    match error {
+        ServerError::Cpu { .. } => Failure::usage(error.to_string()),
+        _ => Failure::run(error.to_string()),
+    }
+}
+
+/// The first signal drains, the second ends at once. What is given back tells whether the second
+/// came.
+fn catch_signals(
+    handle: ServerHandle,
+    window: Duration,
+    quiet: bool,
+) -> Result<Arc<AtomicBool>, Failure> {
+    let cut_short = Arc::new(AtomicBool::new(false));
+    let (at_first, at_second, told) = (handle.clone(), handle, cut_short.clone());
+    let drain = move || {
+        if !quiet {
+            let (open, window) = (count(at_first.open()), Typed(window));
+            eprintln!("draining {open} connections over {window}; Ctrl-C again ends at once");
+        }
+        at_first.drain(window);
+    };
+    let end = move || {
+        told.store(true, Ordering::Release);
+        at_second.stop();
+        // Only if a shard does not listen any more.
+        thread::sleep(Duration::from_secs(1));
+        std::process::exit(Exit::Interrupted as i32);
+    };
+    Interrupt::catch(drain, end).map_err(|e| Failure::run(format!("catching signals: {e}")))?;
+    Ok(cut_short)
+}
+
+/// Whoever started this holds the other end of its stdin; when they are gone, so is the reason to
+/// run.
+fn end_with_stdin(handle: ServerHandle) {
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
+        handle.stop();
+    });
+}
+
+/// Tells where it listens: one line, or one document.
+fn announce(server: &Server, flags: &Serve, json: bool) {
+    let (driver, shards) = (server.driver().name(), server.layout().shards);
+    let url = format!("ws://{}", server.local_addr());
+    let line = if json {
+        let interval = flags.ping_interval.0.map(|interval| interval.as_secs_f64() * 1e3);
+        serde_json::json!({
+            "schema": "halfopen.serve/1",
+            "listening": url,
+            "driver": driver,
+            "shards": shards,
+            "ping_interval_ms": interval,
+            "ping_timeout_ms": interval.map(|_| flags.ping_timeout.as_secs_f64() * 1e3),
+            "connections_max": server.layout().connections_max,
+            "pid": std::process::id(),
+        })
+        .to_string()
+    } else {
+        let ping = ping_words(flags.ping_interval.0, flags.ping_timeout);
+        format!("listening on {url} driver={driver} shards={shards} ping={ping}")
+    };
+    // Nobody may be reading; the server serves all the same.
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// A heartbeat in short: `20s/20s`, or `off`.
+pub(crate) fn ping_words(interval: Option<Duration>, timeout: Duration) -> String {
+    match interval {
+        Some(interval) => format!("{}/{}", Typed(interval), Typed(timeout)),
+        None => "off".into(),
+    }
+}
+
+fn warn_of_limits(server: &Server) {
+    let layout = server.layout();
+    if layout.exceeds_descriptor_limit() {
+        eprintln!(
+            "note: {} connections are above the descriptor limit of {}, as asked: {} rings hold them",
+            count(layout.connections_max.into()),
+            count(layout.descriptors),
+            layout.shards
+        );
+    }
+}
+
+fn write_stats(path: &Path, stats: &Stats) -> Result<(), Failure> {
+    let json = serde_json::to_string(stats).expect("numbers and names become JSON");
+    if path == Path::new("-") {
+        println!("{json}");
+        return Ok(());
+    }
+    fs::write(path, json).map_err(|e| Failure::run(format!("cannot write {}: {e}", path.display())))
+}
+
+fn farewell(stats: &Stats) -> String {
+    let ended: Vec<String> = stats
+        .ended
+        .iter()
+        .map(|(end, times)| {
+            let end = serde_json::to_value(end).expect("a name");
+            let end = end.as_str().unwrap_or_default().replace('_', " ");
+            format!("{} {end}", count(*times))
+        })
+        .collect();
+    let opened = count(stats.opened);
+    match ended.is_empty() {
+        true => format!("served {opened} connections"),
+        false => format!("served {opened} connections; ended: {}", ended.join(", ")),
+    }
+}

@@ -1,0 +1,126 @@
+//! Wrong use, answered in words: what is not there yet, what is allowed, what may be meant.
+
+use crate::args::{Cli, expand};
+use crate::exit::{Exit, Failure};
+use crate::units::nearest;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+
+/// Reads the command line of this process.
+///
+/// # Errors
+/// The exit status, when all is said: help was asked for, or the use was wrong.
+pub(crate) fn parse() -> Result<Cli, Exit> {
+    Cli::try_parse_from(expand(std::env::args_os())).map_err(|error| answer(&error))
+}
+
+fn answer(error: &clap::Error) -> Exit {
+    if let Some(failure) = explain(error) {
+        eprintln!("{failure}");
+        return Exit::Usage;
+    }
+    // If the terminal is gone there is nobody left to tell.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+/// Where we have more to say than the parser of the command line.
+fn explain(error: &clap::Error) -> Option<Failure> {
+    match error.kind() {
+        ErrorKind::UnknownArgument => unknown_flag(named(error, ContextKind::InvalidArg)?),
+        ErrorKind::InvalidSubcommand => {
+            Some(unknown_command(named(error, ContextKind::InvalidSubcommand)?))
+        }
+        _ => None,
+    }
+}
+
+fn unknown_flag(flag: &str) -> Option<Failure> {
+    // `-HKey: value` comes as it was typed.
+    let name = flag.split('=').next()?;
+    let known = FLAGS_TO_COME.contains(&name) || name.starts_with("-H");
+    known.then(|| {
+        Failure::usage(format!("{name} is not there yet"))
+            .next("--help after the command lists the flags that are")
+    })
+}
+
+fn unknown_command(typed: &str) -> Failure {
+    let command = Cli::command();
+    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let all = format!("the commands are: {}", names.join(" "));
+    if COMMANDS_TO_COME.contains(&typed) {
+        return Failure::usage(format!("the command '{typed}' is not there yet")).next(all);
+    }
+    match nearest(typed, names.iter().copied()) {
+        Some(near) => Failure::usage(format!("no command is called '{typed}'; is '{near}' meant?")),
+        None => Failure::usage(format!("no command is called '{typed}'")),
+    }
+    .next(all)
+}
+
+fn named(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(name) => Some(name),
+        _ => None,
+    }
+}
+
+const COMMANDS_TO_COME: [&str; 3] = ["probe", "calibrate", "tune"];
+const FLAGS_TO_COME: [&str; 15] = [
+    "--header",
+    "--hello",
+    "--reply",
+    "--beat",
+    "--closed-loop",
+    "--window",
+    "--cacert",
+    "--insecure",
+    "--plan",
+    "--server",
+    "--url",
+    "--admin",
+    "--tcp-keepalive",
+    "--tcp-user-timeout",
+    "--max-wait",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(line: &str) -> String {
+        let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+        explain(&error).map_or(String::new(), |failure| failure.to_string())
+    }
+
+    #[test]
+    fn what_is_to_come_is_called_so() {
+        for line in [
+            "halfopen probe ws://h",
+            "halfopen tune",
+            "halfopen load ws://h --hello x",
+            "halfopen load ws://h -H x",
+            "halfopen lab --server=x",
+            "halfopen serve --admin 127.0.0.1:1",
+            "halfopen serve --tcp-keepalive",
+        ] {
+            assert!(explained(line).contains("is not there yet"), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_answered_with_the_nearest_and_with_all() {
+        let answer = explained("halfopen laod ws://h");
+        assert!(answer.contains("is 'load' meant?"), "{answer}");
+        assert!(answer.contains("demo lab load serve report doctor"), "{answer}");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
