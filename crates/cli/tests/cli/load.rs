@@ -1,0 +1,111 @@
+use crate::program::{Served, run};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+#[test]
+fn messages_are_counted_and_the_document_fits_its_schema() {
+    let server = Served::start(&[]);
+    let pid = server.pid().to_string();
+    let ran = run(&[
+        "load",
+        &server.url(),
+        "-c20",
+        "-d2s",
+        "-r200/s",
+        "--expect=echo",
+        "--client-ping=500ms",
+        "--server-pid",
+        &pid,
+        "--json",
+    ]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let report = ran.document();
+    crate::report::assert_valid(&report);
+    assert_eq!(report["connections"]["opened"], 20);
+    assert_eq!(report["living"]["at_end"], 20);
+    assert_eq!(report["messages"]["sent"], report["messages"]["received"]);
+    assert!(report["messages"]["sent"].as_u64().unwrap() > 300);
+    assert!(report["pings"]["client"]["answered"].as_u64().unwrap() > 40);
+    assert!(report["memory"]["server_rss_bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn deaths_are_found_by_a_server_whose_heartbeat_is_known() {
+    let server = Served::start(&["--ping-interval=200ms", "--ping-timeout=200ms"]);
+    let url = server.url();
+    let kill = ["--kill", "blackhole=2", "freeze=2", "mute=2", "fin=2", "reset=2", "close=2"];
+    let args =
+        [&["load", "-c24", "-d100ms", "--json", "--server-ping=200ms/200ms"], &kill[..], &[&url]]
+            .concat();
+    let ran = run(&args);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let deaths = &ran.document()["deaths"];
+    for kind in ["blackhole", "freeze", "mute", "fin", "reset", "close"] {
+        assert_eq!(deaths[kind]["killed"], 2, "{kind}: {deaths}");
+        assert_eq!(deaths[kind]["detected"], 2, "{kind}: {deaths}");
+    }
+}
+
+#[test]
+fn nothing_is_written_without_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Served::start(&[]);
+    let url = server.url();
+    let mut load = crate::program::halfopen(&["load", &url, "-c2", "-d100ms", "-q"]);
+    let ran = crate::program::Ran::from(load.current_dir(folder.path()).output().unwrap());
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn where_nobody_listens_the_run_fails_and_says_what_to_do() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ran = run(&["load", &format!("ws://127.0.0.1:{port}/"), "-c5"]);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    assert!(ran.err.contains("5 refused") && ran.err.contains("start the server"), "{ran:?}");
+    assert_eq!(ran.out, "");
+}
+
+#[test]
+fn an_unknown_host_is_named() {
+    let ran = run(&["load", "ws://nosuch.invalid/"]);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    assert!(ran.err.contains("nosuch.invalid") && ran.err.contains("not known"), "{ran:?}");
+}
+
+#[test]
+fn a_server_that_speaks_only_http_is_quoted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nnope\n");
+        }
+    });
+    let ran = run(&["load", &url, "-c3"]);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    assert!(ran.err.contains("404") && ran.err.contains("nope"), "{ran:?}");
+    assert!(ran.err.contains("is it a WebSocket server"), "{ran:?}");
+}
+
+#[test]
+fn the_numbers_of_connections_stand_in_the_url() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/room/{{n}}", listener.local_addr().unwrap());
+    let seen = std::thread::spawn(move || {
+        let mut rooms: Vec<String> = (0..3)
+            .map(|_| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut bytes = [0; 1024];
+                let length = stream.read(&mut bytes).unwrap();
+                let head = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                head.split(' ').nth(1).unwrap().to_owned()
+            })
+            .collect();
+        rooms.sort();
+        rooms
+    });
+    assert_eq!(run(&["load", &url, "-c3", "-q"]).status, Some(1));
+    assert_eq!(seen.join().unwrap(), ["/room/0", "/room/1", "/room/2"]);
+}

@@ -1,0 +1,113 @@
+//! Runs the binary.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The binary with arguments, not run yet.
+pub(crate) fn halfopen(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_halfopen"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(args: &[&str]) -> Ran {
+    halfopen(args).output().unwrap().into()
+}
+
+/// What a run left.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    /// Stdout as the one JSON document that it has to be.
+    pub(crate) fn document(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// `serve` on a free port.
+pub(crate) struct Served {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    pub(crate) line: String,
+}
+
+impl Served {
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let args = [&["serve", "--listen=127.0.0.1:0"], flags].concat();
+        let mut child = halfopen(&args).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        Self { child, out, line: line.trim_end().into() }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn addr(&self) -> &str {
+        let from = self.line.find("ws://").expect("it says where it listens") + "ws://".len();
+        self.line[from..].split([' ', '"']).next().unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/", self.addr())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, and waits for its end.
+    pub(crate) fn end(mut self, signals: &[Signal]) -> Ran {
+        for &signal in signals {
+            tell(&self.child, signal);
+            // Two at the same instant are one for the kernel.
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        let mut err = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        let status = self.child.wait().unwrap().code();
+        Ran { status, out: rest, err }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn tell(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// Waits until something is the case.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,49 @@
+use crate::program::run;
+
+#[test]
+fn wrong_use_exits_2_and_says_what_is_allowed() {
+    let cases: [(&[&str], &str); 24] = [
+        (&[], "Usage: halfopen"),
+        (&["labb"], "is 'lab' meant?"),
+        (&["probe", "ws://127.0.0.1/"], "'probe' is not there yet"),
+        (&["tune"], "not there yet"),
+        (&["calibrate"], "not there yet"),
+        (&["lab", "--server", "x=y"], "--server is not there yet"),
+        (&["lab", "--url=ws://127.0.0.1/"], "--url is not there yet"),
+        (&["load", "ws://127.0.0.1/", "-H", "A: b"], "-H is not there yet"),
+        (&["load", "ws://127.0.0.1/", "--hello=x"], "--hello is not there yet"),
+        (&["load", "wss://127.0.0.1/"], "wss:// is not there yet"),
+        (&["load", "http://127.0.0.1/"], "use ws://"),
+        (&["load", "127.0.0.1:9001"], "ws://127.0.0.1:9001"),
+        (&["load", "ws://127.0.0.1/", "--kill", "vanish=1"], "not there yet"),
+        (&["load", "ws://127.0.0.1/", "--kill", "frezze=1"], "'freeze' meant?"),
+        (&["load", "ws://127.0.0.1/", "-c", "5", "--kill", "fin=6"], "6 victims of 5"),
+        (&["load", "ws://127.0.0.1/", "--server-pid", "999999999"], "no such process"),
+        (&["load", "ws://127.0.0.1/", "--fail-if", "x > 1"], "no figure"),
+        (&["serve", "--driver=epoll"], "epoll is not there yet"),
+        (&["serve", "--admin=127.0.0.1:1"], "--admin is not there yet"),
+        (&["serve", "--tcp-keepalive=5s"], "--tcp-keepalive is not there yet"),
+        (&["serve", "--ping-interval=20"], "Write 20s or 20ms"),
+        (&["serve", "--cpu=1023"], "core 1023"),
+        (&["report", "."], "report.json"),
+        (&["report", ".", "--fail-if", "worse"], "--baseline"),
+    ];
+    for (args, words) in cases {
+        let ran = run(args);
+        assert_eq!(ran.status, Some(2), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(words), "{args:?}: {ran:?}");
+        assert_eq!(ran.out, "", "{args:?}");
+    }
+}
+
+#[test]
+fn help_fits_80_columns() {
+    for command in ["demo", "lab", "load", "serve", "report", "doctor"] {
+        for flag in ["-h", "--help"] {
+            let ran = run(&[command, flag]);
+            assert_eq!(ran.status, Some(0));
+            let widest = ran.out.lines().map(|line| line.chars().count()).max();
+            assert!(widest.unwrap() <= 80, "{}", ran.out);
+        }
+    }
+}
