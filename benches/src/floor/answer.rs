@@ -1,6 +1,6 @@
 //! The side that answers with pongs.
 
-use super::ring::{About, Done, Ring};
+use super::ring::{About, Done, Ring, Wait};
 use super::{PING, PONG, Reading, attend};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -25,7 +25,7 @@ pub fn answer(server: SocketAddr, connections: u32) -> io::Result<Reading> {
     client.ring.poll_input()?;
     let mut done = Vec::new();
     while client.goes_on {
-        client.ring.enter(None)?;
+        client.ring.enter(Wait::ForEver)?;
         client.ring.take(&mut done);
         for done in done.drain(..) {
             client.on_done(&done)?;

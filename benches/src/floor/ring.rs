@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // Submissions, and the ring of buffers shared with the kernel.
 
 use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use std::io;
 use std::os::fd::RawFd;
@@ -14,10 +14,14 @@ use std::time::Duration;
 
 const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
-const BUFFERS: u16 = 1024;
+const BUFFERS: u16 = 256;
 const BUFFER: usize = 4096;
 
 const GROUP: u16 = 0;
+
+/// The kernel's `IORING_RECVSEND_POLL_FIRST` and `IORING_RECV_MULTISHOT`.
+const POLL_FIRST: u16 = 1;
+const MULTISHOT: u16 = 1 << 1;
 
 pub(super) struct Ring {
     ring: IoUring,
@@ -26,6 +30,13 @@ pub(super) struct Ring {
     tail: u16,
     /// How many times the kernel was entered.
     pub(super) enters: u64,
+}
+
+/// How long to wait for a completion.
+pub(super) enum Wait {
+    No,
+    AtMost(Duration),
+    ForEver,
 }
 
 /// What a completion is about.
@@ -114,7 +125,9 @@ impl Ring {
     }
 
     pub(super) fn receive(&mut self, slot: u32) -> io::Result<()> {
-        self.push(opcode::RecvMulti::new(Fixed(slot), GROUP).build(), About::Receive(slot))
+        let receive = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 0);
+        let receive = receive.ioprio(POLL_FIRST | MULTISHOT).buf_group(GROUP).build();
+        self.push(receive.flags(squeue::Flags::BUFFER_SELECT), About::Receive(slot))
     }
 
     pub(super) fn send(&mut self, slot: u32, bytes: &'static [u8]) -> io::Result<()> {
@@ -134,16 +147,27 @@ impl Ring {
         Ok(())
     }
 
-    /// Submits what was noted, and waits for a completion, at most for `patience`.
-    pub(super) fn enter(&mut self, patience: Option<Duration>) -> io::Result<()> {
+    /// Submits what was noted, has the kernel do what it put off, and waits for a completion as
+    /// `wait` says.
+    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         self.enters += 1;
-        let time = patience.map(Timespec::from);
-        let mut args = SubmitArgs::new();
-        if let Some(time) = &time {
-            args = args.timespec(time);
-        }
-        match self.ring.submitter().submit_with_args(1, &args) {
-            Err(error) if error.raw_os_error() != Some(libc::ETIME) => Err(error),
+        let want = u32::from(!matches!(wait, Wait::No));
+        let queued = self.ring.submission().len() as u32;
+        let submitter = self.ring.submitter();
+        let flags = EnterFlags::GETEVENTS.bits();
+        let outcome = if let Wait::AtMost(patience) = wait {
+            let time = Timespec::from(patience);
+            let args = SubmitArgs::new().timespec(&time);
+            let flags = flags | EnterFlags::EXT_ARG.bits();
+            // SAFETY: the arguments are of the type that EXT_ARG stands for, and outlive the call.
+            unsafe { submitter.enter(queued, want, flags, Some(&args)) }
+        } else {
+            // SAFETY: no argument is passed.
+            unsafe { submitter.enter::<libc::sigset_t>(queued, want, flags, None) }
+        };
+        let passing = [libc::ETIME, libc::EINTR, libc::EAGAIN, libc::EBUSY].map(Some);
+        match outcome {
+            Err(error) if !passing.contains(&error.raw_os_error()) => Err(error),
             _ => Ok(()),
         }
     }

@@ -1,12 +1,15 @@
 //! The side that sends pings.
 
-use super::ring::{About, Done, Ring};
+use super::ring::{About, Done, Ring, Wait};
 use super::{PING, PONG, Reading, attend};
 use halfopen_wheel::{Instant, clock};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
+
+/// Pings between two system calls: as many as a shard visits in one call of `on_deadline`.
+const BATCH: u64 = 48;
 
 /// How fast pings go, and in which steps.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +30,12 @@ pub fn serve(listener: &TcpListener, connections: u32, pace: Pace) -> io::Result
     server.ring.poll_input()?;
     let mut done = Vec::new();
     while server.goes_on {
-        let patience = server.next_tick.map(|tick| tick.saturating_since(clock::now()));
-        server.ring.enter(patience)?;
+        server.ring.enter(server.wait())?;
         server.ring.take(&mut done);
         for done in done.drain(..) {
             server.on_done(&done)?;
         }
-        server.ping_what_is_due()?;
+        server.ping()?;
     }
     Ok(server.reading())
 }
@@ -47,6 +49,8 @@ struct Server {
     began: Instant,
     next_tick: Option<Instant>,
     pings: u64,
+    /// Pings that should have gone so far.
+    due: u64,
     bytes_in: u64,
     goes_on: bool,
 }
@@ -61,6 +65,7 @@ impl Server {
             began: clock::now(),
             next_tick: None,
             pings: 0,
+            due: 0,
             bytes_in: 0,
             goes_on: true,
         })
@@ -95,13 +100,24 @@ impl Server {
         Ok(())
     }
 
-    fn ping_what_is_due(&mut self) -> io::Result<()> {
+    fn wait(&self) -> Wait {
+        match self.next_tick {
+            _ if self.pings < self.due => Wait::No,
+            Some(tick) => Wait::AtMost(tick.saturating_since(clock::now())),
+            None => Wait::ForEver,
+        }
+    }
+
+    /// Sends a batch of what is due.
+    fn ping(&mut self) -> io::Result<()> {
         let now = clock::now();
-        let Some(tick) = self.next_tick.filter(|&tick| tick <= now) else { return Ok(()) };
-        self.next_tick = Some(tick.max(now - self.pace.tick) + self.pace.tick);
-        let elapsed = now.saturating_since(self.began).as_secs_f64();
-        let due = (elapsed * f64::from(self.pace.rate)) as u64;
-        while self.pings < due {
+        if let Some(tick) = self.next_tick.filter(|&tick| tick <= now) {
+            self.next_tick = Some(tick.max(now - self.pace.tick) + self.pace.tick);
+            let elapsed = now.saturating_since(self.began).as_secs_f64();
+            self.due = (elapsed * f64::from(self.pace.rate)) as u64;
+        }
+        let end = self.due.min(self.pings + BATCH);
+        while self.pings < end {
             let slot = self.table[self.pings as usize % self.table.len()];
             self.ring.send(slot, &PING)?;
             self.pings += 1;
