@@ -74,6 +74,7 @@ pub struct Figures {
     /// Heartbeats.
     pub pings: PingsBlock,
     /// Those who were killed, by how.
+    #[schemars(extend("propertyNames" = { "enum": Death::ALL }))]
     pub deaths: BTreeMap<Death, DeathBlock>,
     /// What heartbeats cost.
     pub cost: CostBlock,

@@ -119,9 +119,10 @@ mod tests {
 
     #[test]
     fn a_tree_holds_the_children_and_remembers_the_dead() {
-        // The shell says when its child runs, and lives until its input ends.
+        // The shell says when its child runs; both live until their input ends. (Without the
+        // detour the child of a shell without job control reads /dev/null.)
         let mut shell = Command::new("sh")
-            .args(["-c", "cat & echo; wait"])
+            .args(["-c", "exec 3<&0; cat <&3 & echo; wait"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
