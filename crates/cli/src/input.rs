@@ -2,8 +2,9 @@
 
 use crate::measure::Measured;
 use halfopen_loadgen::record::{Interval as Counted, histogram};
+use halfopen_loadgen::report::number::count;
 use halfopen_loadgen::report::{
-    Ending, Histograms, Input, Interval, Phase, Report, ServerSide, build,
+    Doubt, Ending, Histograms, Input, Interval, Phase, Report, ServerSide, build,
 };
 use halfopen_loadgen::run::{Ended, Outcome};
 use halfopen_loadgen::threshold::Threshold;
@@ -48,8 +49,33 @@ pub(crate) fn report(measured: &Measured, known: Known<'_>) -> (Report, Histogra
         intervals: outcome.tally.intervals.iter().map(|i| interval(i, outcome)).collect(),
         ending: ending(outcome, known.failure),
         thresholds: known.thresholds,
-        doubts: Vec::new(),
+        doubts: doubts(outcome),
     })
+}
+
+/// What the load generator itself would have said.
+fn doubts(outcome: &Outcome) -> Vec<Doubt> {
+    let tally = &outcome.tally;
+    let mut doubts = Vec::new();
+    let mut doubt = |code: &str, message: String, hint: &str| {
+        doubts.push(Doubt { code: code.into(), message, hint: hint.into() });
+    };
+    if let Some(error) = &outcome.unmapped {
+        let message =
+            format!("the server's sockets could not be listed before the deaths: {error}");
+        doubt("unmapped", message, "halfopen doctor");
+    }
+    if tally.kills_missed > 0 {
+        let (missed, all) = (count(tally.kills_missed), count(outcome.plan.kills_total()));
+        let message = format!("{missed} of {all} deaths did not happen: those to die were gone");
+        doubt("kills_missed", message, "fewer --kill, or find out why connections were lost");
+    }
+    if tally.messages_skipped > 0 {
+        let skipped = count(tally.messages_skipped);
+        let message = format!("{skipped} messages were not sent: too many had no answer yet");
+        doubt("messages_skipped", message, "a lower --message-rate, or --expect=none");
+    }
+    doubts
 }
 
 fn phases(outcome: &Outcome) -> Vec<Phase> {

@@ -84,7 +84,7 @@ fn sample(run: &Run, watch: &Watch, server_pids: Vec<u32>) -> Result<Sampler, Fa
         let shown = progress.snapshot();
         Gauges {
             connections: shown.living(),
-            heartbeats: shown.pings_seen,
+            heartbeats: shown.pings_seen + shown.client_pings_answered,
             watching: observer.as_ref().map_or(Duration::ZERO, |observer| observer.cpu()),
         }
     };

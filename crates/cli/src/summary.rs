@@ -67,10 +67,8 @@ fn facts(report: &Report) -> Table {
 
 fn fact_rows(report: &Report) -> Vec<(&'static str, String)> {
     let figures = &report.figures;
-    let failed: u64 = figures.connections.failed.values().sum();
-    let (opened, asked) = (count(figures.connections.opened), figures.connections.requested);
     let mut rows = vec![
-        ("connections", format!("{opened} of {} opened, {} failed", count(asked), count(failed))),
+        ("connections", connections(report)),
         ("living", living(report)),
         ("server's pings", {
             let pings = &figures.pings.server;
@@ -95,6 +93,22 @@ fn fact_rows(report: &Report) -> Vec<(&'static str, String)> {
         rows.push(("a connection", format!("{} of the server's memory", bytes(weight))));
     }
     rows
+}
+
+fn connections(report: &Report) -> String {
+    let connections = &report.figures.connections;
+    let (opened, asked) = (count(connections.opened), count(connections.requested));
+    let failed: u64 = connections.failed.values().sum();
+    let mut text = format!("{opened} of {asked} opened, {} failed", count(failed));
+    let reasons: Vec<String> = connections
+        .failed
+        .iter()
+        .map(|(reason, n)| format!("{} {}", count(*n), reason.replace('_', " ")))
+        .collect();
+    if !reasons.is_empty() {
+        let _ = write!(text, " ({})", reasons.join(", "));
+    }
+    text
 }
 
 fn living(report: &Report) -> String {

@@ -153,6 +153,7 @@ impl Ledger {
 
     pub(super) fn own_ping_answered(&mut self, round_trip: Duration) {
         self.tally.client_pings_answered += 1;
+        self.meter.client_pings_answered.add(1);
         self.record(Tag::PingRtt, round_trip);
     }
 

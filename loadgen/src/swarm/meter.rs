@@ -20,6 +20,7 @@ pub struct Meter {
     pub(super) messages_waiting: Gauge,
     pub(super) pings_seen: Gauge,
     pub(super) pings_answered: Gauge,
+    pub(super) client_pings_answered: Gauge,
     pub(super) send_late_ns: Gauge,
     pub(super) latency_p99_ns: Gauge,
     pub(super) rtt_p99_ns: Gauge,
@@ -56,6 +57,8 @@ pub struct Snapshot {
     pub pings_seen: u64,
     /// Pongs sent.
     pub pings_answered: u64,
+    /// Pongs that answered the client's own pings.
+    pub client_pings_answered: u64,
     /// How late the latest send of the last second was.
     pub send_late: Duration,
     /// The 99th percentile of messages' latency in the last second; zero if there was none.
@@ -101,6 +104,7 @@ impl Snapshot {
             messages_waiting: self.messages_waiting + meter.messages_waiting.value(),
             pings_seen: self.pings_seen + meter.pings_seen.value(),
             pings_answered: self.pings_answered + meter.pings_answered.value(),
+            client_pings_answered: self.client_pings_answered + meter.client_pings_answered.value(),
             send_late: worst(self.send_late, &meter.send_late_ns),
             latency_p99: worst(self.latency_p99, &meter.latency_p99_ns),
             rtt_p99: worst(self.rtt_p99, &meter.rtt_p99_ns),
