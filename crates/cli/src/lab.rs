@@ -71,13 +71,12 @@ fn once(
         driver: DriverKind::IoUring,
         server_pids: vec![server.pid()],
     };
-    let mut settings = lab.settings(flags, &server);
+    let settings = lab.settings(flags, &server);
     let mut measured = measure(job, screen, interrupt, || server.died())?;
     let stats = match measured.server_died {
         Some(_) => None,
         None => server.stop(),
     };
-    settings.insert("server_stats".into(), json!(stats.is_some()));
     let failure = measured.server_died.take().or_else(|| hopeless(&measured.outcome));
     let known = lab.known(flags, settings, stats, thresholds, failure.as_ref());
     finish(flags, &measured, known, failure, json)
