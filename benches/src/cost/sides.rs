@@ -223,7 +223,7 @@ impl Process {
 
     /// What it prints before it ends by itself.
     fn report(mut self) -> anyhow::Result<serde_json::Value> {
-        let report = serde_json::from_reader(&mut self.output)?;
+        let report = serde_json::from_reader(&mut self.output).context("reading its report")?;
         let status = self.child.wait()?;
         ensure!(matches!(status.code(), Some(0 | 4)), "{status}");
         Ok(report)
