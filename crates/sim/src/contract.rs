@@ -16,7 +16,7 @@ mod log;
 mod script;
 
 pub use checker::Checker;
-pub use harness::{Address, Harness, Hush, Node, Simulated, Threads, run};
+pub use harness::{Address, Harness, Hush, Node, Shim, Simulated, Threads, run};
 pub use log::{Log, Told};
 pub use script::{Hands, Script};
 

@@ -53,6 +53,8 @@ pub struct World<'a> {
     connects_made: u64,
     record: Record,
     stall: Stall,
+    /// How long in real time threads outside may take to wake somebody.
+    patience: Duration,
     /// The memory that is lent in `Received`.
     lent: Vec<u8>,
 }
@@ -103,8 +105,15 @@ impl<'a> World<'a> {
             connects_made: 0,
             record: Record::new(),
             stall: Stall::default(),
+            patience: Duration::ZERO,
             lent: Vec::new(),
         }
+    }
+
+    /// Where nothing more is to happen, waits up to `patience` in real time for a thread outside to
+    /// wake somebody.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Uses `stall`, which engines have been given before the world was made.
@@ -160,7 +169,7 @@ impl<'a> World<'a> {
     pub fn run(&mut self) {
         self.run_for(Duration::from_secs(3600));
         let running: Vec<_> = (0..self.hosts.len()).filter(|&h| !self.hosts[h].stopped).collect();
-        assert!(running.is_empty(), "hosts {running:?} have not stopped at {:?}", self.env.now);
+        assert!(running.is_empty(), "hosts {running:?} do not stop");
     }
 
     /// Runs until every engine has stopped, or nothing will ever happen again, or `time` has
@@ -175,9 +184,11 @@ impl<'a> World<'a> {
                     what.into_iter().for_each(|what| self.happen(what));
                     self.pass_on_notices();
                 }
-                Some(_) => return,
                 None if self.wait_for_waker() => {}
-                None => return,
+                _ => {
+                    self.env.now = end;
+                    return;
+                }
             }
         }
     }
@@ -229,7 +240,7 @@ impl<'a> World<'a> {
     fn wait_for_waker(&self) -> bool {
         let wakers =
             || self.hosts.iter().filter(|host| !host.stopped).filter_map(|h| h.wake.as_ref());
-        let end = std::time::Instant::now() + Duration::from_secs(10);
+        let end = std::time::Instant::now() + self.patience;
         while wakers().next().is_some() && std::time::Instant::now() < end {
             if wakers().any(halfopen_driver::WakeSource::is_pending) {
                 return true;

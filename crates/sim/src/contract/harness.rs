@@ -1,6 +1,6 @@
 use super::{Checker, Hands, Log, Script, Told};
 use crate::world::{self, Faults, SILENT, World};
-use halfopen_driver::{CHUNK_MAX, Config, Counters, Error, WakeSource, Waker};
+use halfopen_driver::{CHUNK_MAX, Config, Counters, Engine, Error, WakeSource, Waker};
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// A run that takes longer has hung.
 const HUNG: Duration = Duration::from_secs(120);
+
+/// A thread outside of the world has woken somebody within that time.
+const OUTSIDE: Duration = Duration::from_secs(3);
 
 /// Runs engines by one driver: each on a thread of its own, or all in one world.
 pub trait Harness {
@@ -231,13 +234,22 @@ pub struct Simulated {
     stall: world::Stall,
     ports: AtomicU16,
     churn: u32,
+    shim: Option<Shim>,
 }
+
+/// Something that stands between the simulated driver and an engine.
+pub type Shim = for<'a> fn(&'a mut dyn Engine) -> Box<dyn Engine + 'a>;
 
 impl Simulated {
     /// Runs every case in a world with this seed and these faults.
     pub fn new(seed: u64, faults: Faults) -> Self {
         let ports = AtomicU16::new(10_000);
-        Self { seed, faults, stall: world::Stall::default(), ports, churn: 20_000 }
+        Self { seed, faults, stall: world::Stall::default(), ports, churn: 20_000, shim: None }
+    }
+
+    /// Puts a shim before every engine: a driver with a fault that the suite has to find.
+    pub fn through(self, shim: Shim) -> Self {
+        Self { shim: Some(shim), ..self }
     }
 
     /// Opens and closes that many in the churn.
@@ -266,13 +278,24 @@ impl Harness for Simulated {
 
     fn run(&self, mut nodes: Vec<Node>) {
         let mut engines: Vec<_> = nodes.iter_mut().map(Node::checker).collect();
-        let mut world = World::new(self.seed, self.faults.clone()).with_stall(self.stall.clone());
-        for (engine, node) in engines.iter_mut().zip(&mut nodes) {
+        let mut world = World::new(self.seed, self.faults.clone())
+            .with_stall(self.stall.clone())
+            .with_patience(OUTSIDE);
+        let mut shims = Vec::new();
+        let driven: Vec<&mut dyn Engine> = match self.shim {
+            None => engines.iter_mut().map(|engine| engine as &mut dyn Engine).collect(),
+            Some(shim) => {
+                shims.extend(engines.iter_mut().map(|engine| shim(engine)));
+                shims.iter_mut().map(|shim| &mut **shim as &mut dyn Engine).collect()
+            }
+        };
+        for (engine, node) in driven.into_iter().zip(&mut nodes) {
             let (_, none) = Waker::new().expect("an eventfd is free");
             let site = world::Site {
                 listener: node.address.as_ref().map(|address| address.at),
                 connections_max: node.connections_max,
                 wake: Some(std::mem::replace(&mut node.wake, none)),
+                steady: false,
             };
             world.add(engine, site);
         }
@@ -282,6 +305,7 @@ impl Harness for Simulated {
             resume_unwind(panic);
         }
         drop(world);
+        drop(shims);
         engines.iter().for_each(Checker::finish);
     }
 

@@ -31,9 +31,9 @@ pub struct Faults {
     pub exhausted: f64,
     /// See `exhausted`.
     pub exhausted_max: Duration,
-    /// The share of turns in which the whole loop stands still for up to `stall_max`.
-    pub stalls: f64,
-    /// See `stalls`.
+    /// About how often the whole loop stands still, for up to `stall_max`.
+    pub stall_every: Option<Duration>,
+    /// See `stall_every`.
     pub stall_max: Duration,
     /// The share of packets that are lost, and come after a retransmission timeout.
     pub lost: f64,
@@ -60,7 +60,7 @@ impl Faults {
             stalled_max: Duration::ZERO,
             exhausted: 0.0,
             exhausted_max: Duration::ZERO,
-            stalls: 0.0,
+            stall_every: None,
             stall_max: Duration::ZERO,
             lost: 0.0,
             resets: 0.0,
@@ -72,20 +72,23 @@ impl Faults {
     /// All that a healthy connection lives through: splits, short and late sends, lost packets,
     /// small buffers, few events a turn, exhausted buffers, loops that stand still.
     pub fn survivable(rng: &mut Rng) -> Self {
+        let read_max = rng.choice([3, 100, 4096, 64 * 1024]).unwrap_or(4096);
+        // Small pieces are many: together they find no buffer as often as a few large ones.
+        let exhausted = 0.05 * read_max.min(1000) as f64 / 1000.0;
         let delay_max = rng.choice([micros(100), millis(2), millis(20)]).unwrap_or_default();
         Self {
             delay: micros(5)..delay_max,
             segment_max: rng.choice([7, 200, 1460, 64 * 1024]).unwrap_or(1460),
-            read_max: rng.choice([3, 100, 4096, 64 * 1024]).unwrap_or(4096),
+            read_max,
             send_buffer: rng.choice([4096, 100_000, 1 << 20]).unwrap_or(4096),
             receive_buffer: rng.choice([2048, 70_000, 1 << 20]).unwrap_or(2048),
             handover_max: rng.choice([1, 3, 20, usize::MAX]).unwrap_or(20),
             short_sends: sometimes(rng, 0.5),
             stalled_sends: sometimes(rng, 0.2),
             stalled_max: millis(10),
-            exhausted: sometimes(rng, 0.05),
+            exhausted: sometimes(rng, exhausted),
             exhausted_max: millis(20),
-            stalls: sometimes(rng, 0.002),
+            stall_every: rng.bool().then(|| millis(rng.u64(2_000..20_000))),
             stall_max: millis(500),
             lost: sometimes(rng, 0.005),
             ..Self::none()

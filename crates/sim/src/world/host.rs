@@ -14,6 +14,8 @@ pub struct Site {
     pub connections_max: u32,
     /// The other end of the engine's waker.
     pub wake: Option<WakeSource>,
+    /// Its loop never stands still, whatever the faults say: for peers that answer at once.
+    pub steady: bool,
 }
 
 /// One engine and the state of the driver that runs it.
@@ -21,6 +23,7 @@ pub(super) struct Host<'a> {
     pub(super) engine: &'a mut dyn Engine,
     pub(super) listener: Option<usize>,
     pub(super) wake: Option<WakeSource>,
+    pub(super) steady: bool,
     pub(super) accepting: bool,
     pub(super) slots: Vec<Slot>,
     free: Vec<u32>,
@@ -34,6 +37,7 @@ pub(super) struct Host<'a> {
     pub(super) turn_at: Option<Instant>,
     pub(super) turning: bool,
     pub(super) last_turn: Instant,
+    pub(super) next_stall: Instant,
     pub(super) heard: Heard,
     pub(super) ops: Vec<Op>,
     pub(super) stopped: bool,
@@ -99,6 +103,7 @@ impl<'a> Host<'a> {
             engine,
             listener,
             wake: site.wake,
+            steady: site.steady,
             accepting: false,
             slots: Vec::new(),
             free: Vec::new(),
@@ -109,6 +114,7 @@ impl<'a> Host<'a> {
             turn_at: None,
             turning: false,
             last_turn: now,
+            next_stall: now,
             heard: Heard { until: now, busy_since: None },
             ops: Vec::new(),
             stopped: false,

@@ -19,8 +19,8 @@ impl World<'_> {
             return;
         }
         this.turn_at = None;
-        if self.env.chance(self.env.faults.stalls / 2.0) {
-            let stall = self.env.up_to(self.env.faults.stall_max);
+        let stall = self.stall_of(host);
+        if stall > Duration::ZERO {
             self.hosts[host].clock = now + stall;
             return self.schedule(host, now);
         }
@@ -28,12 +28,23 @@ impl World<'_> {
         self.hosts[host].clock = now;
         let dry = self.hand_over(host);
         self.listen(host, now, dry);
-        if self.env.chance(self.env.faults.stalls / 2.0) {
-            let stall = self.env.up_to(self.env.faults.stall_max);
-            self.hosts[host].clock = self.hosts[host].clock + stall;
-        }
+        self.hosts[host].clock = self.hosts[host].clock + self.stall_of(host);
         self.hand_over_deadlines(host);
         self.env.at(self.hosts[host].clock, What::Submit { host });
+    }
+
+    /// How long the loop stands still here: before it listens, or between arrivals and deadlines.
+    fn stall_of(&mut self, host: usize) -> Duration {
+        let this = &self.hosts[host];
+        let Some(every) = self.env.faults.stall_every.filter(|_| !this.steady) else {
+            return Duration::ZERO;
+        };
+        if this.clock < this.next_stall || self.env.rng.bool() {
+            return Duration::ZERO;
+        }
+        let next = this.clock + self.env.up_to(2 * every);
+        self.hosts[host].next_stall = next;
+        self.env.up_to(self.env.faults.stall_max)
     }
 
     /// Hands over what has happened, up to the limit. Whether nothing was left.

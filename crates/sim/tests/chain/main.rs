@@ -1,0 +1,63 @@
+//! The chain from end to end in virtual time: the server's shard and the load generator's swarm in
+//! one world, with deaths of all kinds and everything going wrong that connections survive.
+
+mod judge;
+mod play;
+mod spy;
+mod traps;
+
+use halfopen_server::End;
+use judge::silent;
+use play::Case;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// Runs `check` for each seed, on all cores; a seed that fails is printed with the line that replays
+/// it, and `HALFOPEN_SEED` picks one.
+fn each_seed(count: u64, check: impl Fn(u64) + Sync) {
+    let only = std::env::var("HALFOPEN_SEED").ok().map(|seed| seed.parse().expect("a number"));
+    let (first, end) = only.map_or((0, count), |seed: u64| (seed, seed + 1));
+    let next = AtomicU64::new(first);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return;
+            }
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(seed))) {
+                eprintln!("HALFOPEN_SEED={seed} cargo test -p halfopen-sim --test chain");
+                next.store(end, Ordering::Relaxed);
+                resume_unwind(panic);
+            }
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+}
+
+#[track_caller]
+fn holds(case: &Case) -> play::Played {
+    let played = case.play();
+    if let Err(broken) = case.judge(&played) {
+        panic!("{broken}\n{case:?}");
+    }
+    played
+}
+
+#[test]
+fn a_thousand_seeds_of_server_and_load_generator() {
+    each_seed(1_000, |seed| {
+        let case = Case::seeded(seed);
+        let played = holds(&case);
+        assert_eq!(played.stats.ended(End::Silent), silent(&case.kills), "{case:?}");
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log_to_the_last_byte() {
+    each_seed(200, |seed| {
+        let case = Case::seeded(seed);
+        assert_eq!(case.play().hash, case.play().hash, "{case:?}");
+    });
+}
