@@ -5,8 +5,10 @@
 //! and looks at the [`Log`]s. Around every script stands a [`Checker`], which knows the clauses
 //! that hold for all engines at all times. A driver of the kernel gets the suite in one line:
 //!
-//! ```ignore
-//! halfopen_sim::contract_suite!(ring, Threads::new(|engine, config| ring::run(engine, config)));
+//! ```
+//! use halfopen_sim::contract::Threads;
+//!
+//! halfopen_sim::contract_suite!(tokio, Threads::new(halfopen_driver::tokio::run));
 //! ```
 
 pub mod cases;

@@ -94,15 +94,6 @@ impl Faults {
             ..Self::none()
         }
     }
-
-    /// As [`survivable`](Self::survivable), and connections are reset and refused besides.
-    pub fn hostile(rng: &mut Rng) -> Self {
-        Self {
-            resets: sometimes(rng, 0.001),
-            refused: sometimes(rng, 0.1),
-            ..Self::survivable(rng)
-        }
-    }
 }
 
 fn sometimes(rng: &mut Rng, share: f64) -> f64 {

@@ -60,6 +60,13 @@ impl Case {
         Ok(())
     }
 
+    /// What must hold also where middleboxes reset and refuse connections: the heartbeat takes
+    /// nobody but the silent, and nothing is left.
+    pub(crate) fn judge_hostile(&self, played: &Played) -> Verdict {
+        self.only_the_silent_were_aborted(played)?;
+        self.nothing_is_left(played)
+    }
+
     fn all_were_opened(&self, played: &Played) -> Verdict {
         let (opened, failed) = (played.tally.opened, &played.tally.failed);
         hold!(opened == u64::from(self.connections), "{opened} opened, {failed:?}");
@@ -72,6 +79,10 @@ impl Case {
     fn no_living_peer_was_killed(&self, played: &Played) -> Verdict {
         let losses = &played.tally.losses;
         hold!(losses.is_empty(), "living connections were lost: {losses:?}");
+        self.only_the_silent_were_aborted(played)
+    }
+
+    fn only_the_silent_were_aborted(&self, played: &Played) -> Verdict {
         for seen in played.seen.iter().filter(|seen| seen.aborted.is_some_and(|at| at < played.end))
         {
             let dead = victim_of(played, seen).is_some_and(|victim| victim.death.is_silent());

@@ -55,6 +55,22 @@ fn a_thousand_seeds_of_server_and_load_generator() {
 }
 
 #[test]
+fn where_connections_are_reset_and_refused_only_the_silent_are_aborted() {
+    let lost = AtomicU64::new(0);
+    each_seed(200, |seed| {
+        let mut case = Case::seeded(seed);
+        case.faults.resets = 0.002;
+        case.faults.refused = 0.1;
+        let played = case.play();
+        if let Err(broken) = case.judge_hostile(&played) {
+            panic!("{broken}\n{case:?}");
+        }
+        lost.fetch_add(played.tally.losses.len() as u64, Ordering::Relaxed);
+    });
+    assert!(lost.into_inner() > 0, "nobody living was reset");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_log_to_the_last_byte() {
     each_seed(200, |seed| {
         let case = Case::seeded(seed);
