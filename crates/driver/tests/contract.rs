@@ -5,3 +5,4 @@
 use halfopen_sim::contract::Threads;
 
 halfopen_sim::contract_suite!(tokio, Threads::new(halfopen_driver::tokio::run));
+halfopen_sim::contract_suite!(ring, Threads::new(halfopen_driver::ring::run));

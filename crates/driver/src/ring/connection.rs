@@ -1,0 +1,228 @@
+//! The life of a connection, from its first receive to its last completion.
+//!
+//! Everything that happens to it is written down in the table; then [`Driver::settle`] asks the
+//! kernel for what follows from that. A connection ends in one of two ways. *Gently* after the
+//! peer's FIN: the send in flight comes home, then its slot is closed. *Abruptly* otherwise: it is
+//! reset and closed at once, which ends all that is armed. It is gone when its close is done and
+//! nothing is under way any more.
+
+use super::completion::{Kind, Sending};
+use super::driver::{Driver, News};
+use super::table::{Arm, Once};
+use crate::{CHUNK_MAX, Cause, Chunk, ConnId, Opening};
+use halfopen_wheel::Instant;
+
+impl Driver {
+    /// A connection is open in `slot`.
+    pub(super) fn opened(&mut self, slot: u32, v6: bool, by: Opening) {
+        let id = self.table.insert(slot, v6);
+        self.news.push_back(News::Opened(id, by));
+        self.settle(id);
+    }
+
+    pub(super) fn on_receive(&mut self, id: ConnId, result: i32, more: bool, buffer: Option<u16>) {
+        if let Some(buffer) = buffer {
+            match usize::try_from(result) {
+                Ok(length @ 1..) => self.news.push_back(News::Received(id, buffer, length)),
+                _ => self.queue.buffers.give_back(buffer),
+            }
+        }
+        let Some(connection) = self.table.at(id) else { return };
+        if !more {
+            connection.receive = Arm::Off;
+        }
+        match -result {
+            0 => self.end_gently(id, Cause::Fin),
+            libc::ENOBUFS => self.starve(id),
+            libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.settle(id),
+            errno @ 1.. => self.end_abruptly(id, Cause::from_errno(errno)),
+            _ if more => {}
+            _ => self.settle(id),
+        }
+    }
+
+    /// No buffer was free: it is armed again in its turn, after buffers have returned.
+    fn starve(&mut self, id: ConnId) {
+        self.counters.buffers_exhausted.add(1);
+        let Some(connection) = self.table.at(id) else { return };
+        connection.starved = true;
+        self.starved.push_back(id);
+        self.settle(id);
+    }
+
+    pub(super) fn receive_again(&mut self, id: ConnId) {
+        if let Some(connection) = self.table.at(id) {
+            connection.starved = false;
+            self.settle(id);
+        }
+    }
+
+    pub(super) fn pause(&mut self, id: ConnId, paused: bool) {
+        if let Some(connection) = self.table.at(id) {
+            connection.paused = paused;
+            self.settle(id);
+        }
+    }
+
+    pub(super) fn on_poll(&mut self, id: ConnId, result: i32) {
+        let Some(connection) = self.table.at(id) else { return };
+        let watching = connection.paused && connection.end.is_none() && result > 0;
+        if watching && result & i32::from(libc::POLLERR) != 0 {
+            // Which error it was is asked of the socket; till then the poll counts as not ended.
+            connection.poll = Arm::Ending;
+            self.queue.install(Kind::Diagnose, id, connection.slot);
+            return;
+        }
+        connection.poll = Arm::Off;
+        if watching {
+            self.end_gently(id, Cause::Fin);
+        } else {
+            self.settle(id);
+        }
+    }
+
+    pub(super) fn send(&mut self, id: ConnId, chunk: Chunk, now: Instant) {
+        let Some(connection) = self.table.at(id) else { return };
+        if connection.end == Some(Cause::Aborted) {
+            return;
+        }
+        assert!((1..=CHUNK_MAX).contains(&chunk.as_bytes().len()), "a chunk's size");
+        assert!(!connection.sending, "one send in flight");
+        if connection.end.is_some() || connection.shutdown != Once::No {
+            self.stranded.push((id, chunk, now));
+            return;
+        }
+        connection.sending = true;
+        self.queue.send(Sending { id, slot: connection.slot, done: 0, at: None, chunk });
+    }
+
+    pub(super) fn on_send(&mut self, mut sending: Sending, result: i32, now: Instant) {
+        let id = sending.id;
+        let Some(connection) = self.table.at(id) else { return };
+        let taken = u32::try_from(result).unwrap_or(0);
+        self.counters.bytes_out.add(taken.into());
+        sending.done += taken;
+        let short = (sending.done as usize) < sending.chunk.as_bytes().len();
+        let passing = result > 0 || [-libc::EINTR, -libc::EAGAIN].contains(&result);
+        // After a close the slot may be somebody else's.
+        if short && passing && connection.close == Once::No {
+            self.queue.send(sending);
+            return;
+        }
+        connection.sending = false;
+        let at = sending.at.unwrap_or(now);
+        self.news.push_back(News::Sent(id, sending.chunk, at));
+        if short && connection.end.is_none() {
+            self.end_abruptly(id, Cause::from_errno(-result));
+        } else {
+            self.settle(id);
+        }
+    }
+
+    pub(super) fn shut_down(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        if connection.shutdown == Once::No {
+            connection.shutdown = Once::Wanted;
+            self.settle(id);
+        }
+    }
+
+    pub(super) fn abort(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        connection.end = Some(Cause::Aborted);
+        self.end_abruptly(id, Cause::Aborted);
+    }
+
+    pub(super) fn end_abruptly(&mut self, id: ConnId, cause: Cause) {
+        let Some(connection) = self.table.at(id) else { return };
+        connection.end.get_or_insert(cause);
+        if connection.close == Once::No {
+            connection.close = Once::Asked;
+            self.queue.reset(id, connection.slot);
+        }
+        self.settle(id);
+    }
+
+    fn end_gently(&mut self, id: ConnId, cause: Cause) {
+        let Some(connection) = self.table.at(id) else { return };
+        connection.end.get_or_insert(cause);
+        self.settle(id);
+    }
+
+    pub(super) fn on_close(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        connection.close = Once::Done;
+        self.settle(id);
+    }
+
+    /// Asks the kernel for what follows from what is written down.
+    fn settle(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        match (connection.end, connection.close) {
+            (None, _) => self.listen(id),
+            (Some(_), Once::No | Once::Wanted) => self.close_gently(id),
+            (Some(cause), Once::Done) if connection.is_idle() => {
+                self.table.remove(id);
+                self.bring_home(id);
+                self.news.push_back(News::Closed(id, cause));
+            }
+            (Some(_), _) => {}
+        }
+    }
+
+    fn bring_home(&mut self, id: ConnId) {
+        if let Some(index) = self.stranded.iter().position(|&(of, ..)| of == id) {
+            let (_, chunk, at) = self.stranded.swap_remove(index);
+            self.news.push_back(News::Sent(id, chunk, at));
+        }
+    }
+
+    /// Arms what a living connection wants armed, and cancels what it does not. Never arms anew
+    /// what was cancelled and has not ended: there is at most one request of each name.
+    fn listen(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        let slot = connection.slot;
+        if connection.shutdown == Once::Wanted && !connection.sending {
+            connection.shutdown = Once::Asked;
+            self.queue.shut_down(slot);
+        }
+        if connection.paused {
+            if connection.receive == Arm::On {
+                connection.receive = Arm::Ending;
+                self.queue.cancel(Kind::Receive.of(id));
+            }
+            if connection.poll == Arm::Off {
+                connection.poll = Arm::On;
+                self.queue.poll_end(id, slot);
+            }
+            return;
+        }
+        if connection.poll == Arm::On {
+            connection.poll = Arm::Ending;
+            self.queue.cancel(Kind::Poll.of(id));
+        }
+        if connection.receive == Arm::Off && !connection.starved {
+            connection.receive = Arm::On;
+            self.queue.receive(id, slot);
+        }
+    }
+
+    /// Closes when nothing is under way any more: what is armed keeps the socket, and a close would
+    /// send no FIN.
+    fn close_gently(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        if connection.is_idle() {
+            connection.close = Once::Asked;
+            self.queue.close(id, connection.slot);
+            return;
+        }
+        if connection.receive == Arm::On {
+            connection.receive = Arm::Ending;
+            self.queue.cancel(Kind::Receive.of(id));
+        }
+        if connection.poll == Arm::On {
+            connection.poll = Arm::Ending;
+            self.queue.cancel(Kind::Poll.of(id));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Completions become news for the engine, operations become requests.
+
+use super::Options;
+use super::accept::Door;
+use super::completion::{Completion, Kind, Of};
+use super::connect::Attempts;
+use super::queue::Queue;
+use super::table::Table;
+use crate::{Cause, Chunk, Config, ConnId, Counters, Ends, Error, INDEX_MAX, Op, Opening, Token};
+use crate::{Severance, WakeSource};
+use halfopen_wheel::Instant;
+use rustix::process::{Resource, getrlimit};
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// What the engine is to be told: [`Event`](crate::Event) without anything borrowed.
+#[derive(Debug)]
+pub(super) enum News {
+    Started,
+    Opened(ConnId, Opening),
+    Refused(Token, Cause),
+    Received(ConnId, u16, usize),
+    Sent(ConnId, Chunk, Instant),
+    Probed(ConnId, u32),
+    Located(ConnId, Option<Ends>),
+    Closed(ConnId, Cause),
+    Woken,
+}
+
+/// All that a run holds but the engine.
+pub(super) struct Driver {
+    pub(super) queue: Queue,
+    pub(super) table: Table,
+    pub(super) attempts: Attempts,
+    pub(super) door: Door,
+    pub(super) news: VecDeque<News>,
+    /// Whose receives are armed again when buffers have returned.
+    pub(super) starved: VecDeque<ConnId>,
+    /// Chunks that met an end that the engine has not heard of, and come home with it.
+    pub(super) stranded: Vec<(ConnId, Chunk, Instant)>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) stopped: bool,
+    connections_max: u32,
+    wake: WakeSource,
+}
+
+impl Driver {
+    pub(super) fn new(config: Config, options: Options) -> Result<Self, Error> {
+        let wanted = config.connections_max;
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        if u64::from(wanted) > limit {
+            return Err(Error::Descriptors { wanted, limit });
+        }
+        let wanted = wanted.min(INDEX_MAX + 1);
+        let spare = u64::from(wanted) + u64::from(Door::SPARE);
+        let slots = u32::try_from(spare.min(limit)).unwrap_or(wanted).max(1);
+        let queue = Queue::new(options, slots, config.counters.clone())?;
+        let mut driver = Self {
+            door: Door::new(config.listener, queue.completions_capacity()),
+            queue,
+            table: Table::new(),
+            attempts: Attempts::default(),
+            news: VecDeque::from([News::Started]),
+            starved: VecDeque::new(),
+            stranded: Vec::new(),
+            counters: config.counters,
+            stopped: false,
+            connections_max: wanted,
+            wake: config.wake,
+        };
+        driver.queue.watch_waker(driver.wake.as_fd());
+        Ok(driver)
+    }
+
+    /// How many connections more could be kept.
+    pub(super) fn room(&self) -> u32 {
+        let taken = self.table.len() + self.attempts.len();
+        self.connections_max.saturating_sub(taken)
+    }
+
+    /// Makes ready for a system call: what was put off for lack of room or buffers.
+    pub(super) fn prepare(&mut self, now: Instant) {
+        let count = self.starved.len().min(self.queue.buffers.count());
+        for _ in 0..count {
+            let Some(id) = self.starved.pop_front() else { break };
+            self.receive_again(id);
+        }
+        self.mind_the_door(now);
+    }
+
+    /// Whether nothing that has arrived waits to be handed over.
+    pub(super) fn is_dry(&mut self) -> bool {
+        self.starved.is_empty() && self.queue.is_submitted() && !self.queue.is_waiting()
+    }
+
+    /// Closes all sockets, and waits until the kernel has let go of our memory.
+    pub(super) fn close(self) {
+        drop(self.queue);
+    }
+
+    pub(super) fn complete(&mut self, completion: Completion, now: Instant) {
+        let Completion { of, result, more } = completion;
+        match of {
+            Of::Nobody => {}
+            Of::Accept => self.on_accept(result, more, now),
+            Of::Listener => self.on_listener(),
+            Of::Socket(key) => self.on_socket(key, result),
+            Of::Connect(key) => self.on_connect(key, result),
+            Of::Receive(id, buffer) => self.on_receive(id, result, more, buffer),
+            Of::Send(sending) => self.on_send(sending, result, now),
+            Of::Poll(id) => self.on_poll(id, result),
+            Of::Close(id) => self.on_close(id),
+            Of::Probe(id) => self.on_probe(id, result),
+            Of::Locate(id, descriptor) => self.on_locate(id, descriptor),
+            Of::Diagnose(id, descriptor) => self.on_diagnose(id, descriptor),
+            Of::Wake => self.on_wake(more),
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, op: Op, now: Instant) {
+        match op {
+            Op::Accept(open) => self.door.open(open),
+            Op::Connect { token, to, from, deadline } => self.connect(token, to, from, deadline),
+            Op::Cancel(token) => self.give_up(token),
+            Op::Send { id, chunk } => self.send(id, chunk, now),
+            Op::Pause { id } => self.pause(id, true),
+            Op::Resume { id } => self.pause(id, false),
+            Op::Probe { id } => self.on_slot(id, |queue, slot, _| queue.probe(id, slot)),
+            Op::Locate { id } => {
+                self.on_slot(id, |queue, slot, _| queue.install(Kind::Locate, id, slot));
+            }
+            Op::Shutdown { id } => self.shut_down(id),
+            Op::Abort { id } => self.abort(id),
+            Op::Sever { id, how } => self.on_slot(id, |queue, slot, v6| {
+                queue.set_min_ttl(slot, v6, how == Severance::Drop);
+            }),
+            Op::Stop => self.stopped = true,
+        }
+    }
+
+    /// Asks something of a connection that has not ended.
+    fn on_slot(&mut self, id: ConnId, ask: impl FnOnce(&mut Queue, u32, bool)) {
+        if let Some(connection) = self.table.at(id).filter(|connection| connection.end.is_none()) {
+            ask(&mut self.queue, connection.slot, connection.v6);
+        }
+    }
+
+    fn on_wake(&mut self, more: bool) {
+        self.wake.clear();
+        if !more {
+            self.queue.watch_waker(self.wake.as_fd());
+        }
+        self.news.push_back(News::Woken);
+    }
+}

@@ -1,0 +1,85 @@
+//! The default driver: io_uring, spoken to directly.
+//!
+//! One ring and one thread a shard. Connections live in the ring's own table of *direct
+//! descriptors* and take none of the process's; they come by multishot accept and are heard by
+//! multishot receives, which take memory from one ring of *provided buffers* only when bytes are
+//! there. So an idle connection costs [16 to 24 bytes here](table), and the loop makes one system
+//! call for some twenty events.
+//!
+//! # The way through the code
+//!
+//! [`turn`] is the loop: completions, then what is due, then the ring again. [`driver`] makes
+//! completions into news for the engine and operations into requests; [`connection`] holds what
+//! a connection's life is made of, [`accept`] and [`connect`] its beginnings. Below them
+//! [`queue`] owns all memory that the kernel may touch, and is with [`requests`] and [`buffers`]
+//! the only code here that is not safe. [`silence`] keeps account of how far we have listened.
+//!
+//! Wants Linux 6.11 (bind by the ring); tried on 6.18.
+
+mod accept;
+mod buffers;
+mod completion;
+mod connect;
+mod connection;
+mod driver;
+mod inspect;
+mod queue;
+mod requests;
+mod silence;
+mod table;
+mod turn;
+
+use crate::{Config, Engine, Error};
+
+/// The sizes of a ring.
+///
+/// The queues are charged to RLIMIT_MEMLOCK: of 8 MiB, which is what an ordinary user has for all
+/// rings of all processes together, the default takes a fortieth.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Entries of the submission queue: as many requests go out in one system call. A power of
+    /// two, at least 8.
+    pub submissions: u32,
+    /// Entries of the completion queue, a power of two above `submissions`. More completions wait
+    /// in a list of the kernel's, at a price.
+    pub completions: u32,
+    /// How many buffers all connections of the ring receive into. A power of two, at most 32,768.
+    pub buffers: u16,
+    /// The size of each: the most bytes in one [`Event::Received`](crate::Event::Received).
+    pub buffer_bytes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { submissions: 1024, completions: 8192, buffers: 256, buffer_bytes: 4096 }
+    }
+}
+
+/// Runs `engine` on this thread until it says [`Op::Stop`](crate::Op::Stop).
+///
+/// # Errors
+/// [`Error::RingRefused`] where the kernel gives no ring, [`Error::LockedMemory`] where
+/// RLIMIT_MEMLOCK does not hold it, [`Error::Descriptors`] where [`Config::connections_max`] is
+/// more than RLIMIT_NOFILE (which bounds each ring's table by itself), [`Error::Os`] where the
+/// kernel fails in the run.
+///
+/// # Panics
+/// When an engine breaks its side of the contract: a second send in flight, a chunk that is empty
+/// or longer than [`CHUNK_MAX`](crate::CHUNK_MAX), a token used twice.
+pub fn run<E: Engine>(engine: &mut E, config: Config) -> Result<(), Error> {
+    run_with(engine, config, Options::default())
+}
+
+/// [`run`] with a ring of other sizes.
+///
+/// # Errors
+/// As [`run`]; nonsense sizes are the kernel's EINVAL.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_with<E: Engine>(engine: &mut E, config: Config, options: Options) -> Result<(), Error> {
+    let mut driver = driver::Driver::new(config, options)?;
+    let outcome = turn::run(engine, &mut driver);
+    driver.close();
+    outcome
+}

@@ -1,0 +1,280 @@
+//! The ring, and all memory that the kernel may touch on its behalf.
+//!
+//! This file and [`requests`](super::requests) promise: a chunk is owned here from the moment in
+//! which its send is queued until the completion that ends it has been taken out; buffers live as
+//! long as a receive may fill them; addresses and times live until the system call has returned
+//! that submitted their request. That holds whatever the caller does, also when it panics.
+#![allow(unsafe_code)] // memory shared with the kernel
+
+use super::Options;
+use super::buffers::Buffers;
+use super::completion::{Completion, Kind, Of, Sending};
+use crate::{Counters, Error};
+use halfopen_wheel::{Instant, clock};
+use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
+use io_uring::{EnterFlags, IoUring, cqueue};
+use slab::Slab;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long stopping waits for the kernel to let go of what it was given.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a system call may wait for a completion.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wait {
+    /// Not at all.
+    No,
+    /// Until this moment, or for ever.
+    Until(Option<Instant>),
+}
+
+pub(super) struct Queue {
+    pub(super) ring: IoUring,
+    pub(super) buffers: ManuallyDrop<Buffers>,
+    pub(super) sends: ManuallyDrop<Slab<Sending>>,
+    /// Receives that the kernel may still fill buffers for.
+    pub(super) receives: u32,
+    /// Sends whose first bytes wait for the next system call.
+    pub(super) unstamped: Vec<u32>,
+    /// What requests point to that were not submitted yet. Boxed, because it must not move.
+    #[expect(clippy::vec_box)]
+    pub(super) arguments: Vec<Box<Arguments>>,
+    failure: Option<io::Error>,
+    counters: Arc<Counters>,
+}
+
+/// What a connect points to.
+pub(super) struct Arguments {
+    pub(super) to: socket2::SockAddr,
+    pub(super) from: Option<socket2::SockAddr>,
+    pub(super) patience: Timespec,
+}
+
+impl Queue {
+    /// A ring with a table of `slots` direct descriptors.
+    pub(super) fn new(
+        options: Options,
+        slots: u32,
+        counters: Arc<Counters>,
+    ) -> Result<Self, Error> {
+        let ring = set_up(options).map_err(refusal)?;
+        let buffers = Buffers::new(options.buffers, options.buffer_bytes)
+            .map_err(|error| Error::Os { doing: "making buffers", error })?;
+        let queue = Self {
+            ring,
+            buffers: ManuallyDrop::new(buffers),
+            sends: ManuallyDrop::default(),
+            receives: 0,
+            unstamped: Vec::new(),
+            arguments: Vec::new(),
+            failure: None,
+            counters,
+        };
+        // SAFETY: `drop` frees the buffers only after all receives have ended, else never.
+        unsafe { queue.buffers.register(&queue.ring.submitter()) }
+            .map_err(|error| Error::Os { doing: "registering buffers", error })?;
+        queue.ring.submitter().register_files_sparse(slots).map_err(|error| {
+            match error.raw_os_error() {
+                Some(libc::ENOMEM) => Error::LockedMemory(error),
+                _ => Error::Os { doing: "registering a table of connections", error },
+            }
+        })?;
+        Ok(queue)
+    }
+
+    /// Submits what is queued and lets the kernel do its deferred work; waits if there is none.
+    /// Gives back the moment before the call.
+    pub(super) fn enter(&mut self, wait: Wait) -> Result<Instant, Error> {
+        let begun = self.stamp();
+        let outcome = match wait {
+            Wait::No => self.call(0, begun, None),
+            Wait::Until(deadline) => self.call(1, begun, deadline),
+        };
+        self.submitted(outcome);
+        match self.failure.take() {
+            Some(error) => Err(Error::Os { doing: "waiting for completions", error }),
+            None => Ok(begun),
+        }
+    }
+
+    /// Sees to room for `entries` more in the submission queue; in vain only if the ring is broken.
+    pub(super) fn make_room(&mut self, entries: usize) {
+        loop {
+            let queued = self.ring.submission();
+            if queued.capacity() - queued.len() >= entries || self.failure.is_some() {
+                return;
+            }
+            drop(queued);
+            let begun = self.stamp();
+            let outcome = self.call(0, begun, None);
+            self.submitted(outcome);
+        }
+    }
+
+    /// The clock, also for the sends that go out now.
+    fn stamp(&mut self) -> Instant {
+        let now = clock::now();
+        for key in self.unstamped.drain(..) {
+            self.sends[key as usize].at = Some(now);
+        }
+        now
+    }
+
+    fn call(&mut self, want: u32, now: Instant, deadline: Option<Instant>) -> io::Result<usize> {
+        self.counters.syscalls.add(1);
+        self.buffers.publish();
+        let queued = self.ring.submission().len() as u32;
+        let submitter = self.ring.submitter();
+        let flags = EnterFlags::GETEVENTS.bits();
+        let Some(deadline) = deadline.filter(|&deadline| deadline != Instant::FAR) else {
+            // SAFETY: no argument is passed.
+            return unsafe { submitter.enter::<libc::sigset_t>(queued, want, flags, None) };
+        };
+        let patience = Timespec::from(deadline.saturating_since(now));
+        let arguments = SubmitArgs::new().timespec(&patience);
+        let flags = flags | EnterFlags::EXT_ARG.bits();
+        // SAFETY: the arguments are of the type that EXT_ARG stands for, and outlive the call.
+        unsafe { submitter.enter(queued, want, flags, Some(&arguments)) }
+    }
+
+    /// A call has returned. What the kernel could not take now it takes with the next call.
+    fn submitted(&mut self, outcome: io::Result<usize>) {
+        if self.ring.submission().is_empty() {
+            self.arguments.clear();
+        }
+        let Err(error) = outcome else { return };
+        let passing = [libc::ETIME, libc::EINTR, libc::EAGAIN, libc::EBUSY];
+        if !error.raw_os_error().is_some_and(|errno| passing.contains(&errno)) {
+            self.failure = Some(error);
+        }
+    }
+
+    /// Whether there are completions, here or in the kernel's hands.
+    pub(super) fn is_waiting(&mut self) -> bool {
+        let (_, submissions, completions) = self.ring.split();
+        !completions.is_empty() || submissions.taskrun() || submissions.cq_overflow()
+    }
+
+    /// Whether something that was asked for was not submitted yet.
+    pub(super) fn is_submitted(&mut self) -> bool {
+        self.ring.submission().is_empty()
+    }
+
+    pub(super) fn completions_capacity(&self) -> u32 {
+        self.ring.params().cq_entries()
+    }
+
+    /// Takes the next completion out of the queue.
+    pub(super) fn next(&mut self) -> Option<Completion> {
+        let entry = self.ring.completion().next()?;
+        let (kind, id) = Kind::parse(entry.user_data());
+        let (result, more) = (entry.result(), cqueue::more(entry.flags()));
+        let of = match kind {
+            Kind::Nobody => Of::Nobody,
+            Kind::Accept => Of::Accept,
+            Kind::Listener => Of::Listener,
+            Kind::Socket => Of::Socket(id.index),
+            Kind::Connect => Of::Connect(id.index),
+            Kind::Receive => Of::Receive(id, self.received(more, &entry)),
+            // A send has one completion, and the kernel is done with the chunk.
+            Kind::Send => Of::Send(self.sends.remove(id.index as usize)),
+            Kind::Poll => Of::Poll(id),
+            Kind::Close => Of::Close(id),
+            Kind::Probe => Of::Probe(id),
+            Kind::Locate => Of::Locate(id, installed(result)),
+            Kind::Diagnose => Of::Diagnose(id, installed(result)),
+            Kind::Wake => Of::Wake,
+        };
+        Some(Completion { of, result, more })
+    }
+
+    fn received(&mut self, more: bool, entry: &cqueue::Entry) -> Option<u16> {
+        self.receives -= u32::from(!more);
+        let buffer = cqueue::buffer_select(entry.flags())?;
+        // SAFETY: this is the completion that names it, and it is out of the queue.
+        unsafe { self.buffers.take(buffer) };
+        Some(buffer)
+    }
+
+    /// Ends everything that is under way, and closes all sockets.
+    ///
+    /// Dropping the ring would do so too, but some time later and without a word, while chunks
+    /// and buffers are freed.
+    fn end(&mut self) {
+        let until = clock::now() + PATIENCE;
+        loop {
+            // First what waits in the queue, because only what was submitted is cancelled.
+            if self.enter(Wait::No).is_err() {
+                return;
+            }
+            let everything = CancelBuilder::any();
+            // What it says is not needed: what counts is that everything comes to an end.
+            let _ = self
+                .ring
+                .submitter()
+                .register_sync_cancel(Some(Timespec::from(PATIENCE)), everything);
+            let soon = clock::now() + Duration::from_millis(20);
+            let wait = if self.is_quiet() { Wait::No } else { Wait::Until(Some(soon)) };
+            if self.enter(wait).is_err() {
+                return;
+            }
+            while self.next().is_some() {}
+            if self.is_quiet() || clock::now() > until {
+                break;
+            }
+        }
+        // Nobody else holds them any more, so each is closed before the call returns.
+        let _ = self.ring.submitter().unregister_files();
+    }
+
+    /// Whether the kernel holds nothing that we own.
+    fn is_quiet(&self) -> bool {
+        self.sends.is_empty() && self.receives == 0
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.end();
+        if self.is_quiet() {
+            // SAFETY: dropped once, here, and by `is_quiet` the kernel uses neither.
+            unsafe {
+                ManuallyDrop::drop(&mut self.buffers);
+                ManuallyDrop::drop(&mut self.sends);
+            }
+        }
+        // Else they are leaked: the kernel may come back to them.
+    }
+}
+
+/// The descriptor that a FIXED_FD_INSTALL made.
+fn installed(result: i32) -> Option<OwnedFd> {
+    // SAFETY: the kernel has just made it for this request, and this is its one completion.
+    (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) })
+}
+
+/// A ring that does deferred work only when we ask for completions: whatever arrives costs no
+/// interrupt of ours, and a full completion queue ends no multishot receive.
+fn set_up(options: Options) -> io::Result<IoUring> {
+    IoUring::builder()
+        .setup_cqsize(options.completions)
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_no_sqarray()
+        .setup_submit_all()
+        .build(options.submissions)
+}
+
+fn refusal(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => Error::LockedMemory(error),
+        Some(libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EINVAL) => Error::RingRefused(error),
+        _ => Error::Os { doing: "setting up a ring", error },
+    }
+}

@@ -1,0 +1,243 @@
+//! The requests that the driver makes of the kernel, each with the memory that it points to.
+#![allow(unsafe_code)] // requests point to memory; `queue` says how it is kept
+
+use super::buffers::GROUP;
+use super::completion::{Kind, Sending};
+use super::queue::{Arguments, Queue};
+use crate::ConnId;
+use halfopen_wheel::{Instant, clock};
+use io_uring::opcode;
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
+use libc::{c_int, sa_family_t, sockaddr, socklen_t};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::null_mut;
+
+/// The kernel's `IORING_RECVSEND_POLL_FIRST`: look for a buffer only when there is something to
+/// put into it. Else an empty ring of buffers ends a receive at once.
+const POLL_FIRST: u16 = 1;
+
+/// The kernel's `IORING_RECV_MULTISHOT`.
+const MULTISHOT: u16 = 1 << 1;
+
+/// The kernel's `SOCKET_URING_OP_SIOCOUTQ`.
+const SIOCOUTQ: u32 = 1;
+
+/// No such constants in libc for this platform's every version.
+const IPV6_MINHOPCOUNT: c_int = 73;
+const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
+
+static ON: c_int = 1;
+static OFF: c_int = 0;
+/// The greatest TTL: no packet of another machine has it, and none of this one's by default.
+static TTL_MAX: c_int = 255;
+/// The address whose connect takes a connection back.
+static UNSPECIFIED: sockaddr =
+    sockaddr { sa_family: libc::AF_UNSPEC as sa_family_t, sa_data: [0; 14] };
+
+impl Queue {
+    /// Takes connections from the listener into slots of the kernel's choice, one by one or until
+    /// it is cancelled.
+    pub(super) fn accept(&mut self, listener: BorrowedFd<'_>, multi: bool) {
+        let listener = Fd(listener.as_raw_fd());
+        let entry = if multi {
+            opcode::AcceptMulti::new(listener).allocate_file_index(true).build()
+        } else {
+            let slot = DestinationSlot::auto_target();
+            opcode::Accept::new(listener, null_mut(), null_mut()).file_index(Some(slot)).build()
+        };
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry.user_data(Kind::Accept.alone())]) }
+    }
+
+    /// Arms a multishot receive.
+    pub(super) fn receive(&mut self, id: ConnId, slot: u32) {
+        let entry = opcode::Recv::new(Fixed(slot), null_mut(), 0)
+            .ioprio(POLL_FIRST | MULTISHOT)
+            .buf_group(GROUP)
+            .build()
+            .flags(Flags::BUFFER_SELECT)
+            .user_data(Kind::Receive.of(id));
+        self.receives += 1;
+        // SAFETY: it writes only into provided buffers, which live while receives are counted.
+        unsafe { self.push(&[entry]) }
+    }
+
+    /// Sends what is left of the chunk.
+    pub(super) fn send(&mut self, sending: Sending) {
+        let (slot, first) = (sending.slot, sending.at.is_none());
+        let rest = &sending.chunk.as_bytes()[sending.done as usize..];
+        let (start, length) = (rest.as_ptr(), rest.len() as u32);
+        let key = self.sends.insert(sending) as u32;
+        if first {
+            self.unstamped.push(key);
+        }
+        // Without WAITALL a full kernel buffer makes a short send of each.
+        let entry = opcode::Send::new(Fixed(slot), start, length)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build()
+            .user_data(Kind::Send.at(key));
+        // SAFETY: the bytes are on the heap or static, do not move with the chunk, and nothing
+        // reaches the chunk before the completion takes it out.
+        unsafe { self.push(&[entry]) }
+    }
+
+    /// Watches for the end of a connection that is not read.
+    pub(super) fn poll_end(&mut self, id: ConnId, slot: u32) {
+        let mask = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
+        let entry = opcode::PollAdd::new(Fixed(slot), mask).build().user_data(Kind::Poll.of(id));
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry]) }
+    }
+
+    /// Asks to be told when somebody waits at the listener. Unlike an accept it takes nobody's turn:
+    /// whoever accepts there is woken besides.
+    pub(super) fn watch_listener(&mut self, listener: BorrowedFd<'_>) {
+        let entry = opcode::PollAdd::new(Fd(listener.as_raw_fd()), libc::POLLIN as u32).build();
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry.user_data(Kind::Listener.alone())]) }
+    }
+
+    pub(super) fn watch_waker(&mut self, waker: BorrowedFd<'_>) {
+        let entry = opcode::PollAdd::new(Fd(waker.as_raw_fd()), libc::POLLIN as u32)
+            .multi(true)
+            .build()
+            .user_data(Kind::Wake.alone());
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry]) }
+    }
+
+    /// Cancels every request of this name; each of them still completes.
+    pub(super) fn cancel(&mut self, name: u64) {
+        let entry = opcode::AsyncCancel2::new(CancelBuilder::user_data(name).all()).build();
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[unheard(entry)]) }
+    }
+
+    /// Sends FIN. A worker thread of the kernel does it.
+    pub(super) fn shut_down(&mut self, slot: u32) {
+        let entry = opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[unheard(entry)]) }
+    }
+
+    /// Gives the slot back. The socket lives on while a request for it is armed.
+    pub(super) fn close(&mut self, id: ConnId, slot: u32) {
+        let entry = opcode::Close::new(Fixed(slot)).build().user_data(Kind::Close.of(id));
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry]) }
+    }
+
+    /// Gives back the slot of something that was never a connection.
+    pub(super) fn close_unheard(&mut self, slot: u32) {
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[unheard(opcode::Close::new(Fixed(slot)).build())]) }
+    }
+
+    /// Sends RST and gives the slot back: what is armed ends by itself, however much that is,
+    /// where cancelling would have to look for it.
+    pub(super) fn reset(&mut self, id: ConnId, slot: u32) {
+        let length = size_of::<sockaddr>() as socklen_t;
+        let back = opcode::Connect::new(Fixed(slot), &raw const UNSPECIFIED, length).build();
+        let close = opcode::Close::new(Fixed(slot)).build().user_data(Kind::Close.of(id));
+        // SAFETY: the address is static. Both are carried out as they are submitted, in order.
+        unsafe { self.push(&[unheard(back), close]) }
+    }
+
+    /// Makes a socket for attempt number `key`, in a slot of the kernel's choice.
+    pub(super) fn socket(&mut self, key: u32, to: SocketAddr) {
+        let domain = if to.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+        let entry = opcode::Socket::new(domain, libc::SOCK_STREAM, 0)
+            .file_index(Some(DestinationSlot::auto_target()))
+            .build()
+            .user_data(Kind::Socket.at(key));
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry]) }
+    }
+
+    /// Binds and connects the socket of attempt number `key`. One completion tells the outcome:
+    /// that of the connect, or that of the bind before it; ECANCELED after the deadline.
+    pub(super) fn connect(
+        &mut self,
+        key: u32,
+        slot: u32,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        deadline: Instant,
+    ) {
+        let name = Kind::Connect.at(key);
+        let arguments = Box::new(Arguments {
+            to: to.into(),
+            from: from.map(|from| SocketAddr::new(from, 0).into()),
+            patience: Timespec::from(deadline.saturating_since(clock::now())),
+        });
+        let mut chain = vec![set(slot, libc::IPPROTO_TCP, libc::TCP_NODELAY, &ON)];
+        if let Some(from) = &arguments.from {
+            chain.push(set(slot, libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &ON));
+            let bind = opcode::Bind::new(Fixed(slot), from.as_ptr().cast(), from.len()).build();
+            chain.push(bind.flags(Flags::IO_LINK | Flags::SKIP_SUCCESS).user_data(name));
+        }
+        let address = arguments.to.as_ptr().cast();
+        let connect = opcode::Connect::new(Fixed(slot), address, arguments.to.len());
+        chain.push(connect.build().flags(Flags::IO_LINK).user_data(name));
+        chain.push(unheard(opcode::LinkTimeout::new(&raw const arguments.patience).build()));
+        // SAFETY: options are static. The kernel copies addresses and times as it takes the
+        // requests; until then the box is kept, and what is in it does not move.
+        unsafe { self.push(&chain) }
+        self.arguments.push(arguments);
+    }
+
+    /// Lets only packets arrive that have the greatest TTL, or all.
+    pub(super) fn set_min_ttl(&mut self, slot: u32, v6: bool, drop: bool) {
+        let value = if drop { &TTL_MAX } else { &OFF };
+        // A socket of IPv6 may carry IPv4.
+        if v6 {
+            // SAFETY: the value is static.
+            unsafe { self.push(&[set(slot, libc::IPPROTO_IPV6, IPV6_MINHOPCOUNT, value)]) }
+        }
+        // SAFETY: as above.
+        unsafe { self.push(&[set(slot, libc::IPPROTO_IP, libc::IP_MINTTL, value)]) }
+    }
+
+    /// Asks how many bytes are not acknowledged.
+    pub(super) fn probe(&mut self, id: ConnId, slot: u32) {
+        let entry = opcode::UringCmd16::new(Fixed(slot), SIOCOUTQ).build();
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry.user_data(Kind::Probe.of(id))]) }
+    }
+
+    /// Makes an ordinary descriptor of a slot, for what the ring cannot do.
+    pub(super) fn install(&mut self, kind: Kind, id: ConnId, slot: u32) {
+        assert!(matches!(kind, Kind::Locate | Kind::Diagnose), "who will own the descriptor");
+        let entry = opcode::FixedFdInstall::new(Fixed(slot), 0).build();
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry.user_data(kind.of(id))]) }
+    }
+
+    /// Queues requests, together if they are linked.
+    ///
+    /// # Safety
+    /// What they point to lives until they are over, or, where the kernel copies it, is kept in
+    /// `arguments`. Each name is parsed by [`Queue::next`] as what the request is.
+    unsafe fn push(&mut self, chain: &[Entry]) {
+        self.make_room(chain.len());
+        // SAFETY: the caller's duty.
+        let pushed = unsafe { self.ring.submission().push_multiple(chain) };
+        // It is full only when the ring has failed, which ends the run.
+        drop(pushed);
+    }
+}
+
+/// A request that is heard of only when it fails, and then by nobody.
+fn unheard(entry: Entry) -> Entry {
+    entry.flags(Flags::SKIP_SUCCESS).user_data(Kind::Nobody.alone())
+}
+
+fn set(slot: u32, level: c_int, option: c_int, value: &'static c_int) -> Entry {
+    let length = size_of::<c_int>() as u32;
+    let value = (&raw const *value).cast();
+    unheard(
+        opcode::SetSockOpt::new(Fixed(slot), level as u32, option as u32, value, length).build(),
+    )
+}

@@ -1,0 +1,152 @@
+//! The loop: all that has completed, then what is due, then the ring again.
+
+use super::driver::{Driver, News};
+use super::queue::Wait;
+use super::silence::Silence;
+use crate::{Engine, Error, Event, Op};
+use halfopen_wheel::{Instant, clock};
+use std::time::Duration;
+
+/// How long deadlines are worked at in a turn while completions wait.
+const DEADLINES_BUDGET: Duration = Duration::from_micros(200);
+
+struct Turns<'a, E> {
+    engine: &'a mut E,
+    driver: &'a mut Driver,
+    silence: Silence,
+    /// When the last call into the ring that ends a turn returned.
+    begun: Instant,
+    ops: Vec<Op>,
+}
+
+/// Turns until the engine says stop.
+pub(super) fn run<E: Engine>(engine: &mut E, driver: &mut Driver) -> Result<(), Error> {
+    let now = clock::now();
+    let silence = Silence::new(now);
+    let mut turns = Turns { engine, driver, silence, begun: now, ops: Vec::new() };
+    while !turns.driver.stopped {
+        turns.turn()?;
+    }
+    Ok(())
+}
+
+impl<E: Engine> Turns<'_, E> {
+    fn turn(&mut self) -> Result<(), Error> {
+        self.tell_all();
+        while let Some(completion) = self.next_completion() {
+            self.driver.complete(completion, clock::now());
+            self.tell_all();
+        }
+        self.work_at_deadlines()?;
+        if self.driver.stopped {
+            return Ok(());
+        }
+        self.end_turn()
+    }
+
+    fn next_completion(&mut self) -> Option<super::completion::Completion> {
+        if self.driver.stopped {
+            return None;
+        }
+        self.driver.queue.next()
+    }
+
+    /// Tells the engine what is new, and carries out what it says to each.
+    fn tell_all(&mut self) {
+        while !self.driver.stopped
+            && let Some(news) = self.driver.news.pop_front()
+        {
+            self.tell(news);
+        }
+    }
+
+    fn tell(&mut self, news: News) {
+        let now = clock::now();
+        let event = match news {
+            News::Received(id, buffer, length) => {
+                self.tell_bytes(now, id, buffer, length);
+                return;
+            }
+            News::Started => Event::Started,
+            News::Opened(id, by) => Event::Opened { id, by },
+            News::Refused(token, cause) => Event::Refused { token, cause },
+            News::Sent(id, chunk, at) => Event::Sent { id, chunk, at },
+            News::Probed(id, queued) => Event::Probed { id, queued },
+            News::Located(id, ends) => Event::Located { id, ends },
+            News::Closed(id, cause) => Event::Closed { id, cause },
+            News::Woken => Event::Woken,
+        };
+        self.driver.counters.events.add(1);
+        self.engine.on_event(now, event, &mut self.ops);
+        self.carry_out(now);
+    }
+
+    fn tell_bytes(&mut self, now: Instant, id: crate::ConnId, buffer: u16, length: usize) {
+        let driver = &mut *self.driver;
+        // What came after an abort is dropped.
+        if driver.table.at(id).is_some_and(|connection| connection.is_heard()) {
+            driver.counters.events.add(1);
+            driver.counters.bytes_in.add(length as u64);
+            let bytes = driver.queue.buffers.bytes(buffer, length);
+            self.engine.on_event(now, Event::Received { id, bytes }, &mut self.ops);
+        }
+        driver.queue.buffers.give_back(buffer);
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: Instant) {
+        for op in self.ops.drain(..) {
+            if !self.driver.stopped {
+                self.driver.carry_out(op, now);
+            }
+        }
+    }
+
+    /// Works at what is due for as long as nothing waits, or for its share of the time.
+    ///
+    /// Each call is preceded by one into the ring, which submits what the last one wanted and finds
+    /// out whether anybody has been heard meanwhile. Where the engine does nothing because it is
+    /// not known yet who is silent, what waits is handed over first.
+    fn work_at_deadlines(&mut self) -> Result<(), Error> {
+        let begun = clock::now();
+        while !self.driver.stopped && self.is_due() {
+            self.driver.prepare(clock::now());
+            self.enter(Wait::No)?;
+            let now = clock::now();
+            self.engine.on_deadline(now, self.silence.heard(now), &mut self.ops);
+            let idle = self.ops.is_empty();
+            self.carry_out(now);
+            self.tell_all();
+            let spent = clock::now().saturating_since(begun) > DEADLINES_BUDGET;
+            if (idle || spent) && self.driver.queue.is_waiting() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        self.engine.deadline().is_some_and(|deadline| deadline <= clock::now())
+    }
+
+    /// Submits, and sleeps if there is nothing to do.
+    fn end_turn(&mut self) -> Result<(), Error> {
+        let now = clock::now();
+        self.driver.prepare(now);
+        let counters = &self.driver.counters;
+        let turn = now.saturating_since(self.begun);
+        counters.turns.add(1);
+        counters.turn_ns_max.raise(turn.as_nanos() as u64);
+        let alarms = self.engine.deadline().into_iter().chain(self.driver.door.alarm());
+        let busy = self.driver.queue.is_waiting() || !self.driver.news.is_empty();
+        self.enter(if busy { Wait::No } else { Wait::Until(alarms.min()) })?;
+        self.begun = clock::now();
+        Ok(())
+    }
+
+    fn enter(&mut self, wait: Wait) -> Result<(), Error> {
+        let begun = self.driver.queue.enter(wait)?;
+        self.silence.listened(begun, clock::now(), self.driver.is_dry());
+        Ok(())
+    }
+}
