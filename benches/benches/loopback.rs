@@ -13,7 +13,7 @@ use streams::{KEY, text};
 
 const MESSAGE: usize = 64;
 
-const DRIVERS: &[DriverKind] = &[DriverKind::TokioUring];
+const DRIVERS: &[DriverKind] = &[DriverKind::IoUring, DriverKind::TokioUring];
 
 fn echo(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("loopback");

@@ -4,6 +4,7 @@
 //! its completion and its return to the kernel.
 #![allow(unsafe_code)] // Submissions, and the ring of buffers shared with the kernel.
 
+use halfopen_driver::ring::Options;
 use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
@@ -11,11 +12,6 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
-
-const SUBMISSIONS: u32 = 1024;
-const COMPLETIONS: u32 = 8192;
-const BUFFERS: u16 = 256;
-const BUFFER: usize = 4096;
 
 const GROUP: u16 = 0;
 
@@ -25,6 +21,7 @@ const MULTISHOT: u16 = 1 << 1;
 
 pub(super) struct Ring {
     ring: IoUring,
+    sizes: Options,
     /// Entries of the ring of buffers, then the buffers.
     shared: *mut u8,
     tail: u16,
@@ -82,29 +79,35 @@ impl About {
 impl Ring {
     /// A ring with a table of `connections` direct descriptors.
     pub(super) fn new(connections: u32) -> io::Result<Self> {
+        let sizes = Options::default();
         let ring = IoUring::builder()
-            .setup_cqsize(COMPLETIONS)
+            .setup_cqsize(sizes.completions)
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_coop_taskrun()
             .setup_taskrun_flag()
             .setup_submit_all()
             .setup_no_sqarray()
-            .build(SUBMISSIONS)?;
+            .build(sizes.submissions)?;
         ring.submitter().register_files_sparse(connections)?;
-        let entries = usize::from(BUFFERS) * size_of::<BufRingEntry>();
-        let size = entries + usize::from(BUFFERS) * BUFFER;
+        let buffers = usize::from(sizes.buffers);
+        let size = buffers * (size_of::<BufRingEntry>() + sizes.buffer_bytes as usize);
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping overlaps nothing; it is never unmapped.
         let shared =
             unsafe { mmap_anonymous(std::ptr::null_mut(), size, access, MapFlags::PRIVATE)? };
         let shared = shared.cast::<u8>();
-        // SAFETY: the mapping is page-aligned, holds `BUFFERS` entries, and lives for ever.
+        // SAFETY: the mapping is page-aligned, holds so many entries, and lives for ever.
         unsafe {
-            ring.submitter().register_buf_ring_with_flags(shared as u64, BUFFERS, GROUP, 0)?;
+            ring.submitter().register_buf_ring_with_flags(
+                shared as u64,
+                sizes.buffers,
+                GROUP,
+                0,
+            )?;
         }
-        let mut ring = Self { ring, shared, tail: 0, enters: 0 };
-        (0..BUFFERS).for_each(|buffer| ring.give(buffer));
+        let mut ring = Self { ring, sizes, shared, tail: 0, enters: 0 };
+        (0..sizes.buffers).for_each(|buffer| ring.give(buffer));
         ring.publish();
         Ok(ring)
     }
@@ -193,14 +196,15 @@ impl Ring {
 
     fn give(&mut self, buffer: u16) {
         let entries = self.shared.cast::<BufRingEntry>();
-        let first = usize::from(BUFFERS) * size_of::<BufRingEntry>();
+        let Options { buffers, buffer_bytes, .. } = self.sizes;
+        let first = usize::from(buffers) * size_of::<BufRingEntry>();
         // SAFETY: both offsets are inside the mapping, and the kernel does not read an entry
         // before the tail is past it.
         unsafe {
-            let address = self.shared.add(first + usize::from(buffer) * BUFFER);
-            let entry = &mut *entries.add(usize::from(self.tail % BUFFERS));
+            let address = self.shared.add(first + usize::from(buffer) * buffer_bytes as usize);
+            let entry = &mut *entries.add(usize::from(self.tail % buffers));
             entry.set_addr(address as u64);
-            entry.set_len(BUFFER as u32);
+            entry.set_len(buffer_bytes);
             entry.set_bid(buffer);
         }
         self.tail = self.tail.wrapping_add(1);
