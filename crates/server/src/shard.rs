@@ -47,7 +47,7 @@ impl<A: App> Shard<A> {
     ) -> (Self, ShardHandle) {
         let (handle, commands) = ShardHandle::new(waker);
         let mut rng = Rng::with_seed(config.seed);
-        let shared = Shared {
+        let mut shared = Shared {
             config,
             admission,
             wheel: Wheel::new(config.wheel(), Instant::from_nanos(0)),
@@ -60,7 +60,9 @@ impl<A: App> Shard<A> {
             draining: false,
         };
         // Room for all, so that the table never moves: what is not used is no memory yet.
-        let sessions = Vec::with_capacity((config.connections_max + config.refusals_max) as usize);
+        let room = config.connections_max + config.refusals_max;
+        let sessions = Vec::with_capacity(room as usize);
+        shared.wheel.reserve(room);
         let (drain, open) = (None, 0);
         let (accepting, stopped) = (false, false);
         (Self { app, sessions, shared, commands, drain, open, accepting, stopped }, handle)

@@ -115,6 +115,11 @@ impl Wheel {
         }
     }
 
+    /// Makes room for the keys below `keys` at once, so that nothing is left behind by growing.
+    pub fn reserve(&mut self, keys: u32) {
+        self.entries.reserve_exact((keys as usize).saturating_sub(self.entries.len()));
+    }
+
     /// Has `key` handed over at `at` or up to one tick later.
     ///
     /// A key that is armed already is moved if `at` is earlier than where it waits; if later it

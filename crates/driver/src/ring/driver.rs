@@ -59,7 +59,7 @@ impl Driver {
         let mut driver = Self {
             door: Door::new(config.listener, queue.completions_capacity()),
             queue,
-            table: Table::new(),
+            table: Table::new(config.connections_max),
             attempts: Attempts::default(),
             news: VecDeque::from([News::Started]),
             starved: VecDeque::new(),

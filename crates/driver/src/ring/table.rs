@@ -80,8 +80,10 @@ struct Entry {
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new() }
+    /// A table with room for `connections`. Memory that is reserved and not touched weighs nothing;
+    /// what a growing table leaves behind at each doubling does.
+    pub(super) fn new(connections: u32) -> Self {
+        Self { entries: Vec::with_capacity(connections as usize), free: Vec::new() }
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_index_is_used_again_under_another_generation() {
-        let mut table = Table::new();
+        let mut table = Table::new(4);
         let first = table.insert(7, false);
         let second = table.insert(8, false);
         assert_eq!((first.index, second.index, table.len()), (0, 1, 2));
