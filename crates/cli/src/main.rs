@@ -31,7 +31,17 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// mimalloc asks for huge pages, and they are touched in a few places only: an idle server would
+/// weigh 13 MiB instead of 2, and a connection up to 1.1 KiB instead of 0.2.
+#[cfg(feature = "mimalloc")]
+fn avoid_huge_pages() {
+    // A kernel that cannot has none.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 fn main() -> ExitCode {
+    #[cfg(feature = "mimalloc")]
+    avoid_huge_pages();
     let cli = match usage::parse() {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
