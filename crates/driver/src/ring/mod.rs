@@ -3,16 +3,16 @@
 //! One ring and one thread a shard. Connections live in the ring's own table of *direct
 //! descriptors* and take none of the process's; they come by multishot accept and are heard by
 //! multishot receives, which take memory from one ring of *provided buffers* only when bytes are
-//! there. So an idle connection costs [16 to 24 bytes here](table), and the loop makes one system
+//! there. So an idle connection costs 16 to 24 bytes here (`table`), and the loop makes one system
 //! call for some twenty events.
 //!
 //! # The way through the code
 //!
-//! [`turn`] is the loop: completions, then what is due, then the ring again. [`driver`] makes
-//! completions into news for the engine and operations into requests; [`connection`] holds what
-//! a connection's life is made of, [`accept`] and [`connect`] its beginnings. Below them
-//! [`queue`] owns all memory that the kernel may touch, and is with [`requests`] and [`buffers`]
-//! the only code here that is not safe. [`silence`] keeps account of how far we have listened.
+//! `turn` is the loop: completions, then what is due, then the ring again. `driver` makes
+//! completions into news for the engine and operations into requests; `connection` holds what
+//! a connection's life is made of, `accept` and `connect` its beginnings. Below them
+//! `queue` owns all memory that the kernel may touch, and is with `requests` and `buffers`
+//! the only code here that is not safe. `silence` keeps account of how far we have listened.
 //!
 //! Wants Linux 6.11 (bind by the ring); tried on 6.18.
 
