@@ -4,8 +4,8 @@
 //! Each is drawn twice, for wide and for narrow pages, because text that shrinks with its picture
 //! cannot be read.
 
+mod axis;
 mod canvas;
-mod marked;
 
 use super::hgrm::Row;
 use super::number::{count, millis, significant};
@@ -14,8 +14,8 @@ use super::schema::{PredictedBlock, Report};
 use crate::death::Death;
 use crate::plan::ServerPing;
 use crate::stats::{SAMPLES_BEYOND, Summary};
+use axis::Axis;
 use canvas::{Area, BLUE, Canvas, Drawn, Entry, GREY, ORANGE, Size, series_color};
-use marked::marked;
 use plotters::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -101,11 +101,9 @@ fn rtt(report: &Report, curves: &Curves) -> Option<Picture> {
     let title = format!("Round trip of a ping, by percentile ({})", report.env.label());
     Some(picture("rtt", title, &legend, |area, size| {
         let ticks = (0..=deep.floor() as i32).map(f64::from).collect();
-        let (bottom, top) = (low / 1.25, high * 1.25);
-        let mut chart = size.chart(area).build_cartesian_2d(
-            marked(0.0..deep, ticks),
-            marked((bottom..top).log_scale(), decades(bottom, top)),
-        )?;
+        let percentiles = Axis::marked(0.0..deep, ticks);
+        let times = Axis::log(low / 1.25..high * 1.25);
+        let mut chart = size.chart(area).build_cartesian_2d(percentiles, times)?;
         size.mesh(&mut chart, "percentile", &|x| percent_label(*x), "", &|y| millis(*y))?;
         for (line, entry) in lines.iter().zip(&legend) {
             chart
@@ -125,17 +123,6 @@ fn tail_curve(rows: &[Row], samples: u64) -> Vec<(f64, f64)> {
     let deepest = 1.0 - SAMPLES_BEYOND / samples as f64;
     let supported = rows.iter().filter(|row| row.quantile <= deepest && row.value > 0.0);
     supported.map(|row| (nines(row.quantile), row.value)).collect()
-}
-
-/// 1, 2 and 5 in each decade.
-fn decades(low: f64, high: f64) -> Vec<f64> {
-    let exponents = low.log10().floor() as i32..=high.log10().ceil() as i32;
-    let ticks = exponents.flat_map(|e| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(e)));
-    let sparse = high / low > 1e3;
-    ticks
-        .filter(|tick| (low..=high).contains(tick))
-        .filter(|tick| !sparse || (tick.log10() - tick.log10().round()).abs() < 1e-9)
-        .collect()
 }
 
 fn detection(report: &Report, curves: &Curves) -> Option<Picture> {
@@ -163,9 +150,10 @@ fn detection(report: &Report, curves: &Curves) -> Option<Picture> {
     if predicted.is_some() {
         legend.push(Entry::dashes("predicted from interval and timeout".into(), GREY));
     }
+    let found = Axis::marked(-2.0..102.0, [0.0, 25.0, 50.0, 75.0, 100.0].to_vec());
     let title = format!("Found how long after death ({})", report.env.label());
     Some(picture("detection", title, &legend, |area, size| {
-        let mut chart = size.chart(area).build_cartesian_2d(0.0..end, -2.0..102.0)?;
+        let mut chart = size.chart(area).build_cartesian_2d(size.time_axis(end), found.clone())?;
         let seconds = |x: &f64| format!("{} s", significant(*x));
         size.mesh(&mut chart, "since death", &seconds, "", &|y| format!("{y:.0} %"))?;
         for (line, entry) in lines.iter().zip(&legend) {
@@ -219,7 +207,7 @@ fn prediction_curve(report: &Report, block: &PredictedBlock) -> Option<Vec<(f64,
 
 fn timeline(report: &Report) -> Option<Picture> {
     let points = &report.timeline;
-    let (first, last) = (points.first()?, points.last()?);
+    let last = points.last()?;
     if points.len() < 3 {
         return None;
     }
@@ -238,15 +226,15 @@ fn timeline(report: &Report) -> Option<Picture> {
         .iter()
         .map(|(who, _, color)| Entry::line(format!("CPU of the {who}, 100 % is one core"), *color))
         .collect();
-    let range = first.at_s..last.at_s.max(first.at_s + 0.1);
+    let end = last.at_s.max(0.1);
     let title = format!("Connections and CPU over time ({})", report.env.label());
     Some(picture("timeline", title, &legend, |area, size| {
         let (upper, lower) = area.split_vertically(area.dim_in_pixel().1 * 45 / 100);
         let most = connections.iter().map(|point| point.1).fold(1.0, f64::max) * 1.15;
-        let mut chart = size.chart(&upper).build_cartesian_2d(range.clone(), 0.0..most)?;
+        let mut chart =
+            size.chart(&upper).build_cartesian_2d(size.time_axis(end), Axis::linear(most, 4))?;
         let seconds = |x: &f64| format!("{} s", significant(*x));
-        let open = |y: &f64| if *y < most / 1.1 { count(*y as u64) } else { String::new() };
-        size.mesh(&mut chart, "", &seconds, "open", &open)?;
+        size.mesh(&mut chart, "", &seconds, "open", &|y| count(*y as u64))?;
         let green = canvas::GREEN;
         chart.draw_series(AreaSeries::new(connections.iter().copied(), 0.0, green.mix(0.15)))?;
         chart.draw_series(LineSeries::new(connections.iter().copied(), green.stroke_width(2)))?;
@@ -262,7 +250,8 @@ fn timeline(report: &Report) -> Option<Picture> {
         }
         let values = cpus.iter().flat_map(|(_, line, _)| line).map(|point| point.1);
         let top = values.fold(10.0, f64::max) * 1.1;
-        let mut chart = size.chart(&lower).build_cartesian_2d(range.clone(), 0.0..top)?;
+        let mut chart =
+            size.chart(&lower).build_cartesian_2d(size.time_axis(end), Axis::linear(top, 5))?;
         size.mesh(&mut chart, "since the run began", &seconds, "CPU", &|y| format!("{y:.0} %"))?;
         for (_, line, color) in &cpus {
             chart.draw_series(LineSeries::new(line.iter().copied(), color.stroke_width(2)))?;
@@ -294,11 +283,5 @@ mod tests {
         let rows = [Row { value: 2000.0, quantile: 1.0, count: 5 }];
         assert_eq!(found_curve(&rows, 0.5, 9.0), [(0.0, 0.0), (2.0, 0.0), (2.0, 50.0)]);
         assert_eq!(found_curve(&[], 0.0, 9.0), [(0.0, 0.0), (9.0, 0.0)]);
-    }
-
-    #[test]
-    fn a_log_axis_is_marked_sparsely_when_it_is_long() {
-        assert_eq!(decades(0.9, 6.0), [1.0, 2.0, 5.0]);
-        assert_eq!(decades(0.5, 5000.0), [1.0, 10.0, 100.0, 1000.0]);
     }
 }

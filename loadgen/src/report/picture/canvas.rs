@@ -3,14 +3,14 @@
 //! The colours by day are in the SVG itself, for viewers that know no style sheets; those by night
 //! are rules of a style sheet that names them by the colours of the day.
 
+use super::axis::Axis;
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use std::fmt::Write;
 
 pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b, X, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 
 const PAPER: RGBColor = RGBColor(255, 255, 255);
 const INK: RGBColor = RGBColor(52, 58, 64);
@@ -166,6 +166,11 @@ impl Size {
         ("sans-serif", 14).into_font().color(&INK)
     }
 
+    /// Seconds from 0 to `end`.
+    pub(super) fn time_axis(self, end: f64) -> Axis {
+        Axis::linear(end, if self == Self::Wide { 10 } else { 5 })
+    }
+
     /// The frame of a plot.
     pub(super) fn chart<'a, 'b>(self, area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
         let mut chart = ChartBuilder::on(area);
@@ -176,23 +181,16 @@ impl Size {
     }
 
     /// The axes of a plot.
-    pub(super) fn mesh<X, Y>(
+    pub(super) fn mesh(
         self,
-        chart: &mut Chart<'_, '_, X, Y>,
+        chart: &mut Chart<'_, '_>,
         x_name: &str,
         x_label: &dyn Fn(&f64) -> String,
         y_name: &str,
         y_label: &dyn Fn(&f64) -> String,
-    ) -> Drawn
-    where
-        X: Ranged<ValueType = f64> + ValueFormatter<f64>,
-        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-    {
-        let x_labels = if self == Self::Wide { 10 } else { 5 };
+    ) -> Drawn {
         chart
             .configure_mesh()
-            .x_labels(x_labels)
-            .y_labels(6)
             .max_light_lines(0)
             .bold_line_style(GRID)
             .axis_style(GREY)
