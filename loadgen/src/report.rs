@@ -144,7 +144,7 @@ fn pings(input: &Input<'_>) -> PingsBlock {
             seen: tally.pings_seen,
             answered: tally.pings_answered,
             interval_ms: Summary::of_histogram(&tally.ping_interval_ns, MS),
-            burst_ratio_100ms: burst_ratio(&tally.pings_per_100ms),
+            burst_ratio_100ms: burst_ratio(input),
             rtt_us: rtt.filter(|rtt| rtt.count > 0),
         },
         client: input.plan.client_ping.map(|_| ClientPings {
@@ -155,13 +155,17 @@ fn pings(input: &Input<'_>) -> PingsBlock {
     }
 }
 
-/// The fullest 100 ms over the mean ones, from the first ping to the last.
-fn burst_ratio(per_100ms: &[u32]) -> Option<f64> {
-    let first = per_100ms.iter().position(|&pings| pings > 0)?;
-    let last = per_100ms.iter().rposition(|&pings| pings > 0)?;
-    let used = &per_100ms[first..=last];
-    let mean = used.iter().map(|&pings| f64::from(pings)).sum::<f64>() / used.len() as f64;
-    Some(f64::from(*used.iter().max()?) / mean)
+/// The fullest 100 ms over the mean ones, while all are open and none has died.
+fn burst_ratio(input: &Input<'_>) -> Option<f64> {
+    const WINDOW: u64 = 100_000_000;
+    let steady = input.phases.iter().find(|phase| phase.name == Phase::STEADY)?;
+    let windows = |at: Instant| at.saturating_since(input.began).as_nanos() as u64;
+    let first = windows(steady.start).div_ceil(WINDOW) as usize;
+    let end = (windows(steady.end) / WINDOW) as usize;
+    let used = input.tally.pings_per_100ms.get(first..end)?;
+    let all: f64 = used.iter().map(|&pings| f64::from(pings)).sum();
+    let fullest = used.iter().copied().max().map(f64::from)?;
+    (all > 0.0).then(|| fullest * used.len() as f64 / all)
 }
 
 fn judge(input: &Input<'_>, report: &Report) -> Vec<ThresholdBlock> {

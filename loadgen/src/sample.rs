@@ -1,4 +1,4 @@
-//! What a run uses: CPU, memory, packets, read once a second from the kernel's own accounts.
+//! What a run uses: CPU, memory, packets, read now and then from the kernel's own accounts.
 //!
 //! Every figure counts up from some zero of its own; a use is the difference of two [`Point`]s.
 
@@ -91,7 +91,8 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Reads now, then every `period`. `server` are the processes of the server, if it runs on this
+    /// Reads now, then every `period`, and ten times as often while connections come and go.
+    /// `server` are the processes of the server, if it runs on this
     /// machine and they are known.
     ///
     /// # Errors
@@ -126,22 +127,23 @@ impl Sampler {
 
 fn sample(period: Duration, woken: &Receiver<()>, mut read: impl FnMut() -> Point) -> Vec<Point> {
     let mut points = vec![read()];
-    let mut due = points[0].at + period;
     loop {
+        let due = points[points.len() - 1].at + pause(period, &points);
         match woken.recv_timeout(due.saturating_since(clock::now())) {
-            Ok(()) => points.push(read()),
-            Err(RecvTimeoutError::Timeout) => {
-                points.push(read());
-                // After a stall the missed points are gone, not made up for.
-                while due <= clock::now() {
-                    due = due + period;
-                }
-            }
+            Ok(()) | Err(RecvTimeoutError::Timeout) => points.push(read()),
             Err(RecvTimeoutError::Disconnected) => {
                 points.push(read());
                 return points;
             }
         }
+    }
+}
+
+/// Ten times as often while connections come and go: a ramp may be over in half a second.
+fn pause(period: Duration, points: &[Point]) -> Duration {
+    match points {
+        [.., before, last] if before.gauges.connections == last.gauges.connections => period,
+        _ => period / 10,
     }
 }
 
@@ -193,6 +195,19 @@ mod tests {
         let cores = last.machine.unwrap().cores;
         let wall = last.at.saturating_since(first.at);
         assert!(last.machine_cpu_since(first).unwrap() <= wall * cores);
+    }
+
+    #[test]
+    fn points_are_dense_while_connections_come() {
+        let point = |connections| {
+            let gauges = move || Gauges { connections, ..Gauges::default() };
+            Sampler::start(Duration::from_secs(3600), Vec::new(), gauges).unwrap().finish().points
+                [0]
+        };
+        let period = Duration::from_secs(1);
+        assert_eq!(pause(period, &[point(5), point(7)]), period / 10);
+        assert_eq!(pause(period, &[point(5), point(7), point(7)]), period);
+        assert_eq!(pause(period, &[point(0)]), period / 10);
     }
 
     #[test]

@@ -8,11 +8,12 @@ use super::input::{Input, Phase};
 use super::schema::{CostBlock, MachineBlock, Measured, MemoryBlock, TimelinePoint};
 use crate::sample::Point;
 use crate::stats::{MS, Summary};
+use std::time::Duration;
 
 /// Bytes of the Ethernet header, which the loopback interface does not count.
 const LINK_HEADER: u64 = 14;
 
-/// Connections below which memory a connection is not told.
+/// Memory a connection is the slope above so many, and is told only where so many come on top.
 const CROWD: u64 = 1000;
 
 pub(super) fn cost(input: &Input<'_>, loopback: bool) -> CostBlock {
@@ -91,10 +92,13 @@ fn measured(
     });
     let windows: Vec<(f64, f64)> = windows.collect::<Option<_>>()?;
     let ratio = Ratio::of(&windows)?;
+    let interval = match ratio.interval {
+        Some(_) => format!("interval of 95 % from {} windows", windows.len()),
+        None => format!("too few windows for an interval: {}", windows.len()),
+    };
     let method = format!(
         "{how}, between the ramp and the first death, over the heartbeats of that time; the idle \
-         cost of the processes is in it; interval of 95 % from {} windows",
-        windows.len()
+         cost of the processes is in it; {interval}"
     );
     let (low, high) = ratio.interval.unzip();
     Some(Measured { value: ratio.value, low, high, method, floor: None })
@@ -138,20 +142,28 @@ fn student_95(freedom: f64) -> f64 {
     terms.iter().rev().fold(0.0, |sum, term| (sum + term) / freedom) + z
 }
 
+/// The first connections bring what is taken once; the slope begins after them.
 pub(super) fn memory(input: &Input<'_>, loopback: bool) -> MemoryBlock {
     let points = &input.samples.points;
+    let connections = |point: &&Point| point.gauges.connections;
     let most = points.iter().map(|point| point.gauges.connections).max().unwrap_or(0);
-    let full = points.iter().rev().find(|point| point.gauges.connections == most);
-    let (Some(empty), Some(full)) = (points.first(), full) else { return MemoryBlock::default() };
-    let opened = full.gauges.connections - empty.gauges.connections.min(most);
-    let per_connection = |before: Option<u64>, after: Option<u64>| {
+    let few = points.iter().find(|point| connections(point) >= CROWD);
+    let full = points.iter().rev().find(|point| connections(point) == most);
+    let (Some(few), Some(full)) = (few, full) else {
+        return MemoryBlock {
+            server_rss_bytes: full.and_then(|point| point.server_memory).map(|memory| memory.rss),
+            ..MemoryBlock::default()
+        };
+    };
+    let added = most - few.gauges.connections;
+    let slope = |before: Option<u64>, after: Option<u64>| {
         let growth = after? as f64 - before? as f64;
-        (opened >= CROWD).then_some(growth / opened as f64)
+        (added >= CROWD).then_some(growth / added as f64)
     };
     let anon = |point: &Point| point.server_memory.map(|memory| memory.anon);
-    let kernel = per_connection(empty.kernel_memory, full.kernel_memory);
+    let kernel = slope(few.kernel_memory, full.kernel_memory);
     MemoryBlock {
-        server_user_bytes_per_connection: per_connection(anon(empty), anon(full)),
+        server_user_bytes_per_connection: slope(anon(few), anon(full)),
         server_rss_bytes: full.server_memory.map(|memory| memory.rss),
         kernel_bytes_per_connection_pair: kernel.filter(|_| loopback),
     }
@@ -181,28 +193,30 @@ pub(super) fn machine(input: &Input<'_>) -> MachineBlock {
     }
 }
 
+/// CPU is told over no less than this: shorter windows are all noise.
+const WINDOW: Duration = Duration::from_millis(100);
+
 pub(super) fn timeline(input: &Input<'_>) -> Vec<TimelinePoint> {
-    let points = &input.samples.points;
-    let at_s = |point: &Point| point.at.saturating_since(input.began).as_secs_f64();
-    let first = points.first().map(|point| TimelinePoint {
-        at_s: at_s(point),
-        connections: point.gauges.connections,
-        ..TimelinePoint::default()
+    let mut told: Option<&Point> = None;
+    let moments = input.samples.points.iter().map(|point| {
+        let mut moment = TimelinePoint {
+            at_s: point.at.saturating_since(input.began).as_secs_f64(),
+            connections: point.gauges.connections,
+            ..TimelinePoint::default()
+        };
+        let since = *told.get_or_insert(point);
+        let wall = point.at.saturating_since(since.at);
+        if wall >= WINDOW {
+            let percent = |us: f64| 100.0 * us / (wall.as_secs_f64() * 1e6);
+            let machine = point.machine_cpu_since(since).map(|cpu| cpu.as_secs_f64() * 1e6);
+            moment.server_cpu_percent = server_us(since, point).map(percent);
+            moment.client_cpu_percent = Some(percent(client_us(since, point)));
+            moment.machine_cpu_percent = machine.map(percent);
+            told = Some(point);
+        }
+        moment
     });
-    let rest = points.windows(2).filter_map(|pair| {
-        let wall = pair[1].at.saturating_since(pair[0].at).as_secs_f64() * 1e6;
-        // A point marked by hand may stand right beside another; its percentages would be noise.
-        (wall >= 100e3).then(|| TimelinePoint {
-            at_s: at_s(&pair[1]),
-            connections: pair[1].gauges.connections,
-            server_cpu_percent: server_us(&pair[0], &pair[1]).map(|us| 100.0 * us / wall),
-            client_cpu_percent: Some(100.0 * client_us(&pair[0], &pair[1]) / wall),
-            machine_cpu_percent: pair[1]
-                .machine_cpu_since(&pair[0])
-                .map(|cpu| 100.0 * cpu.as_secs_f64() * 1e6 / wall),
-        })
-    });
-    first.into_iter().chain(rest).collect()
+    moments.collect()
 }
 
 #[cfg(test)]

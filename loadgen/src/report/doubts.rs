@@ -105,7 +105,7 @@ fn foreign_cpu(machine: &MachineBlock) -> Option<Doubt> {
         "{percent:.0} % of the machine's CPU time was neither the client's nor that of a server \
          that was watched"
     );
-    doubt("foreign_cpu", message, "stop what else runs; for `load`, name the server: --server-pid")
+    doubt("foreign_cpu", message, "stop what else runs; with load, name the server by --server-pid")
 }
 
 /// Only of a server whose processes are known to be here.
@@ -118,7 +118,7 @@ fn shared_cores(input: &Input<'_>) -> Option<Doubt> {
         return None;
     }
     let message = "generator and server may run on the same cores and take time from each other";
-    doubt("shared_cores", message.into(), "give each its own: --cpu for `load` and for `serve`")
+    doubt("shared_cores", message.into(), "give each its own: --cpu of load and of serve")
 }
 
 fn lost_news(input: &Input<'_>) -> Option<Doubt> {

@@ -175,6 +175,7 @@ impl Histograms {
 mod tests {
     use super::super::sample_run::sample;
     use super::*;
+    use std::process::Command;
 
     #[test]
     fn a_folder_holds_everything_and_is_read_again() {
@@ -205,6 +206,22 @@ mod tests {
         // Drawn from the files, the page is the same to the eye; its numbers are rounded.
         let page = html::page(&again, &curves);
         assert_eq!(page.matches("<svg").count(), 6);
+    }
+
+    #[test]
+    fn a_reader_by_other_hands_reads_the_histograms() {
+        let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+        let knows = Command::new(&python).args(["-c", "import hdrh"]).output();
+        if !knows.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: {python} has no hdrhistogram (pip install hdrhistogram)");
+            return;
+        }
+        let (report, histograms) = sample();
+        let out = tempfile::tempdir().unwrap();
+        let folder = write(&report, &histograms, out.path(), "lab").unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../.ci/read-with-hdrhistogram");
+        let output = Command::new(python).arg(script).arg(folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     #[test]

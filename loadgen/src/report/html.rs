@@ -4,7 +4,7 @@
 use super::number::{count, significant};
 use super::picture::{Curves, Picture, dark_rules};
 use super::rows::{self, COLUMNS, DEATH_COLUMNS, Fact};
-use super::schema::{Report, Verdict};
+use super::schema::{ObserverKind, Report, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// The page of a report.
@@ -114,59 +114,77 @@ fn figures(report: &Report, pictures: &[Picture]) -> Markup {
 }
 
 fn deaths(report: &Report) -> Markup {
-    let rows = rows::deaths(report);
+    let rows: Vec<Line> = rows::deaths(report)
+        .into_iter()
+        .map(|[name, note, cells @ ..]| Line { name, note, cells: cells.to_vec() })
+        .collect();
     html! {
         @if !rows.is_empty() {
             section {
                 h2 { "Deaths (" (report.env.label()) ")" }
                 p.note {
                     "Detected: the server let go of the connection. Reclaimed: its kernel gave the "
-                    "memory back. Pending: not found when the watch ended. " (watched(report))
+                    "memory back. Pending: not found when the watch ended. p50, p99 and max: from "
+                    "the death to its detection. KS: how far that is from the prediction, and how "
+                    "often chance alone would be as far. " (watched(report))
                 }
-                (table(&DEATH_COLUMNS, 2, &rows))
+                (table(&[&DEATH_COLUMNS[..1], &DEATH_COLUMNS[2..]].concat(), &rows))
             }
         }
     }
 }
 
 fn watched(report: &Report) -> String {
-    let watches = report.figures.deaths.values().map(|block| block.watched_s);
-    let least = watches.fold(f64::MAX, f64::min);
-    format!("Each was watched for at least {} s.", significant(least))
+    let blocks = report.figures.deaths.values();
+    let least = blocks.clone().map(|block| block.watched_s).fold(f64::MAX, f64::min);
+    let by = match blocks.clone().find_map(|block| block.observer) {
+        Some(ObserverKind::SockDiag) => {
+            " by the kernel's list of the server's sockets, read every 50 ms, and its news of those \
+             that it destroyed"
+        }
+        Some(ObserverKind::Client) => " from the client's end alone",
+        None => "",
+    };
+    format!("Each was watched for at least {} s{by}.", significant(least))
 }
 
 fn distributions(report: &Report) -> Markup {
-    let rows = rows::distributions(report);
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let names = [row.name.clone(), row.unit.to_owned()];
-            names.into_iter().chain(row.columns()).collect()
+    let rows: Vec<Line> = rows::distributions(report)
+        .into_iter()
+        .map(|row| Line {
+            cells: row.columns().to_vec(),
+            note: row.unit.to_owned(),
+            name: row.name,
         })
         .collect();
-    let columns: Vec<&str> = ["measured", "unit"].into_iter().chain(COLUMNS).collect();
+    let columns: Vec<&str> = ["measured"].into_iter().chain(COLUMNS).collect();
     html! {
         section {
             h2 { "Distributions (" (report.env.label()) ")" }
             p.note { "A percentile with fewer than 10 samples beyond it is not printed." }
-            (table(&columns, 2, &rows))
+            (table(&columns, &rows))
         }
     }
 }
 
-/// The first `words` columns are words, the others numbers.
-fn table<R: AsRef<[String]>>(columns: &[&str], words: usize, rows: &[R]) -> Markup {
-    let class = |i: usize| if i < words { "word" } else { "number" };
+/// A row of a table: words, and then numbers.
+struct Line {
+    name: String,
+    /// In small letters behind the name.
+    note: String,
+    cells: Vec<String>,
+}
+
+fn table(columns: &[&str], rows: &[Line]) -> Markup {
     html! {
         div.scroll {
             table {
-                thead { tr { @for (i, name) in columns.iter().enumerate() { th class=(class(i)) { (name) } } } }
+                thead { tr { @for name in columns { th { (name) } } } }
                 tbody {
                     @for row in rows {
                         tr {
-                            @for (i, cell) in row.as_ref().iter().enumerate() {
-                                td class=(class(i)) { (cell) }
-                            }
+                            th { (row.name) " " small { (row.note) } }
+                            @for cell in &row.cells { td { (cell) } }
                         }
                     }
                 }
@@ -185,18 +203,18 @@ fn card(name: &str, facts: &[Fact]) -> Markup {
 }
 
 fn thresholds(report: &Report) -> Markup {
-    let rows: Vec<[String; 3]> = report
+    let rows: Vec<Line> = report
         .thresholds
         .iter()
         .map(|limit| {
             let value = limit.value.map_or_else(|| "not measured".into(), significant);
             let held = if limit.held { "held" } else { "missed" };
-            [limit.expr.clone(), held.into(), value]
+            Line { name: limit.expr.clone(), note: String::new(), cells: vec![value, held.into()] }
         })
         .collect();
     html! {
         @if !rows.is_empty() {
-            section { h2 { "Limits" } (table(&["fails if", "", "value"], 2, &rows)) }
+            section { h2 { "Limits" } (table(&["fails if", "value", ""], &rows)) }
         }
     }
 }

@@ -208,7 +208,7 @@ pub fn deaths(report: &Report) -> Vec<[String; 12]> {
             let [from, to] = [predicted.min_ms, predicted.max_ms].map(super::number::millis);
             format!("{from} to {to}")
         });
-        let without = if death.is_silent() { "–" } else { "at once: TCP tells" };
+        let without = if death.is_silent() { "–" } else { "at once" };
         let ks = predicted.and_then(|predicted| predicted.ks);
         [
             death.name().to_owned(),

@@ -215,9 +215,10 @@ fn point(seconds: f64) -> Point {
     let cpu = |share: f64| {
         Duration::from_secs_f64(share * (opened * 20e-6 + beats * 10e-6 + seconds * 5e-3))
     };
+    let first = if opened > 0.0 { 3_000_000.0 } else { 0.0 };
     let memory = |each: f64| Memory {
-        rss: 9_000_000 + (opened * each) as u64,
-        anon: (opened * each) as u64,
+        rss: (9_000_000.0 + first + opened * each) as u64,
+        anon: (first + opened * each) as u64,
     };
     let packets = (opened * 8.0 + beats * 4.0) as u64;
     Point {

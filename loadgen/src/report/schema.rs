@@ -16,6 +16,7 @@ pub const SCHEMA: &str = "halfopen.report/1";
 #[schemars(title = "halfopen.report/1")]
 pub struct Report {
     /// `halfopen.report/1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// The program that wrote this.
     pub tool: Tool,
@@ -244,8 +245,8 @@ pub struct ServerPings {
     pub answered: u64,
     /// Between successive pings on one connection.
     pub interval_ms: Summary,
-    /// Pings in the fullest 100 ms, over those in the mean 100 ms from the first to the last: 1 is
-    /// perfectly even, and the interval over 100 ms is everyone at once.
+    /// Pings in the fullest 100 ms, over those in the mean 100 ms, between the ramp and the first
+    /// death: 1 is perfectly even, and the interval over 100 ms is everyone at once.
     pub burst_ratio_100ms: Option<f64>,
     /// From the making of a ping to its pong, by the server's own account.
     pub rtt_us: Option<Summary>,
@@ -356,13 +357,13 @@ pub struct Measured {
 /// What connections weigh.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryBlock {
-    /// User memory (RssAnon) of the server: growth over the ramp, a connection. Null below 1,000
-    /// connections, where pages and arenas hide them.
+    /// User memory (RssAnon) of the server: its growth from the first 1,000 connections on, a
+    /// connection. Null where fewer than 1,000 came after those: pages and arenas hide them.
     pub server_user_bytes_per_connection: Option<f64>,
     /// All resident memory of the server with every connection open.
     pub server_rss_bytes: Option<u64>,
-    /// Memory of the kernel (slab and TCP's pages): growth over the ramp, a connection, both ends of
-    /// it. Null below 1,000 connections, and where only one end is on this machine.
+    /// Memory of the kernel (slab and TCP's pages): the same growth, both ends of a connection.
+    /// Null too where only one end is on this machine.
     pub kernel_bytes_per_connection_pair: Option<f64>,
 }
 
@@ -382,7 +383,8 @@ pub struct MachineBlock {
     pub retransmitted: Option<u64>,
 }
 
-/// A moment of a run. CPU is that since the moment before, in percent of one core.
+/// A moment of a run. CPU is that since the moment before that told it, in percent of one core; null
+/// where that was less than 100 ms ago.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelinePoint {
     /// Seconds since the run began.

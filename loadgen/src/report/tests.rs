@@ -27,6 +27,8 @@ fn the_schema_refuses_what_is_no_report() {
         ("/connections/opened", Value::Null),
         ("/deaths/freeze/detection_ms/p50", Value::from("1 ms")),
         ("/phases", Value::Null),
+        ("/schema", Value::from("halfopen.report/2")),
+        ("/deaths", serde_json::json!({ "boredom": {} })),
     ] {
         let mut changed = document.clone();
         *changed.pointer_mut(pointer).unwrap() = wrong;
@@ -43,11 +45,41 @@ fn the_schema_refuses_what_is_no_report() {
 #[test]
 fn the_schema_that_is_published_is_the_one_in_use() {
     let published: Value = serde_json::from_str(include_str!("../../report.schema.json")).unwrap();
-    assert_eq!(
-        published,
-        schema::json_schema(),
-        "loadgen/report.schema.json is to be written anew"
-    );
+    let same = published == schema::json_schema();
+    assert!(same, "copy the report.schema.json of a new run over loadgen/report.schema.json");
+}
+
+/// What others script against: these paths stay.
+const PROMISED: &str = "
+    schema tool.version tool.git argv plan env started phases verdict thresholds doubts servers
+    connections.requested connections.opened connections.failed connections.peak
+    connections.connect_ms.p50 connections.handshake_ms.p99
+    living.at_end living.lost.heartbeat living.lost.closed living.lost.reset false_kills
+    messages.sent messages.received messages.rate_per_s messages.latency_us messages.service_us.p99
+    pings.server.seen pings.server.answered pings.server.interval_ms.p50
+    pings.server.burst_ratio_100ms pings.server.rtt_us pings.client
+    deaths.freeze.killed deaths.freeze.detected deaths.freeze.reclaimed deaths.freeze.pending
+    deaths.freeze.unobservable deaths.freeze.watched_s deaths.freeze.observer
+    deaths.freeze.detection_ms.count deaths.freeze.detection_ms.min deaths.freeze.detection_ms.mean
+    deaths.freeze.detection_ms.p50 deaths.freeze.detection_ms.p90 deaths.freeze.detection_ms.p99
+    deaths.freeze.detection_ms.p99_9 deaths.freeze.detection_ms.p99_99
+    deaths.freeze.detection_ms.max deaths.freeze.reclaim_ms.max deaths.freeze.residual_ms.min
+    deaths.freeze.lateness_ms.p99 deaths.freeze.predicted.min_ms deaths.freeze.predicted.p50_ms
+    deaths.freeze.predicted.max_ms deaths.freeze.predicted.ks.distance deaths.freeze.predicted.ks.p
+    cost.both_ends_cpu_us_per_heartbeat.value cost.server_cpu_us_per_heartbeat.low
+    cost.client_cpu_us_per_heartbeat.high cost.machine_cpu_us_per_heartbeat.method
+    cost.packets_per_heartbeat.floor cost.wire_bytes_per_heartbeat cost.syscalls_per_heartbeat
+    cost.server_cpu_percent memory.server_user_bytes_per_connection memory.server_rss_bytes
+    memory.kernel_bytes_per_connection_pair";
+
+#[test]
+fn every_promised_name_is_there() {
+    let document = json_of(&sample().0);
+    for path in PROMISED.split_whitespace() {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        assert!(document.pointer(&pointer).is_some(), "{path}");
+    }
+    assert_eq!(document["schema"], "halfopen.report/1");
 }
 
 #[test]
@@ -159,6 +191,7 @@ fn a_heartbeat_costs_what_was_used_between_ramp_and_death() {
     near(&cost.packets_per_heartbeat, 4.0);
     near(&cost.wire_bytes_per_heartbeat, 272.0);
     let memory = &report.figures.memory;
+    // What every server takes at its first connections is in no slope.
     assert!((memory.server_user_bytes_per_connection.unwrap() - 200.0).abs() < 1.0);
     assert!((memory.kernel_bytes_per_connection_pair.unwrap() - 9600.0).abs() < 1.0);
 }
@@ -241,10 +274,18 @@ fn doubts_name_what_was_wrong() {
 }
 
 #[test]
-fn an_even_heartbeat_has_no_bursts() {
-    assert_eq!(burst_ratio(&[0, 0, 5, 5, 5, 0]), Some(1.0));
-    assert_eq!(burst_ratio(&[10, 0, 0, 0, 10]), Some(2.5));
-    assert_eq!(burst_ratio(&[0, 0]), None);
+fn bursts_are_counted_while_all_are_open_and_none_has_died() {
+    let mut run = Run::new();
+    let bursts = |run: &Run| build(&run.input()).0.figures.pings.server.burst_ratio_100ms;
+    // The steady phase is 1.5 s to 11.5 s; what is fuller outside of it does not count.
+    run.tally.pings_per_100ms = vec![5; 200];
+    (run.tally.pings_per_100ms[14], run.tally.pings_per_100ms[115]) = (900, 900);
+    assert_eq!(bursts(&run), Some(1.0));
+    // 99 windows of 5, and one of 15.
+    run.tally.pings_per_100ms[60] = 15;
+    assert!((bursts(&run).unwrap() - 15.0 / 5.1).abs() < 1e-9);
+    run.tally.pings_per_100ms = vec![0; 200];
+    assert_eq!(bursts(&run), None);
 }
 
 #[test]
