@@ -9,6 +9,9 @@ pub struct Config {
     /// Where connections come from; shards share one, so that none waits at a full shard while
     /// another has room. None for a driver that only connects.
     pub listener: Option<Arc<TcpListener>>,
+    /// Other drivers take connections from it too: then each takes a few at a time, so that they
+    /// come to all alike.
+    pub listener_shared: bool,
     /// The other end of the engine's [`Waker`](crate::Waker).
     pub wake: WakeSource,
     /// The most connections at once, accepted and connected together: the size of the table.

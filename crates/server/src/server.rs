@@ -101,6 +101,7 @@ impl Server {
             driver: config.driver,
             cpu: config.cpus.get(number % config.cpus.len().max(1)).copied(),
             listener: listener.clone(),
+            listener_shared: u32::from(layout.shards) > 1,
             config: Config {
                 connections_max: layout.connections_max_each,
                 seed: seed.wrapping_add(number as u64),

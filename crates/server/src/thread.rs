@@ -18,6 +18,7 @@ pub(crate) struct Start {
     /// The core to run on; none: any.
     pub(crate) cpu: Option<usize>,
     pub(crate) listener: Arc<TcpListener>,
+    pub(crate) listener_shared: bool,
     pub(crate) config: Config,
 }
 
@@ -66,6 +67,7 @@ impl Start {
     fn driver_config(&self, wake: WakeSource, counters: Arc<Counters>) -> halfopen_driver::Config {
         halfopen_driver::Config {
             listener: Some(self.listener.clone()),
+            listener_shared: self.listener_shared,
             wake,
             connections_max: self.config.connections_max + self.config.refusals_max,
             counters,

@@ -91,6 +91,7 @@ impl Thread {
         let counters = Arc::<Counters>::default();
         let config = Config {
             listener: None,
+            listener_shared: false,
             wake,
             connections_max: plan.table_size(),
             counters: counters.clone(),

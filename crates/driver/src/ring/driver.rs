@@ -57,7 +57,7 @@ impl Driver {
         let slots = u32::try_from(spare.min(limit)).unwrap_or(wanted).max(1);
         let queue = Queue::new(options, slots, config.counters.clone())?;
         let mut driver = Self {
-            door: Door::new(config.listener, queue.completions_capacity()),
+            door: Door::new(config.listener, config.listener_shared, queue.completions_capacity()),
             queue,
             table: Table::new(config.connections_max),
             attempts: Attempts::default(),

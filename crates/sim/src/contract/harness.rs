@@ -218,6 +218,7 @@ fn drive(run: Run, mut node: Node) {
     let mut checker = node.checker();
     let config = Config {
         listener: node.address.and_then(|address| address.socket),
+        listener_shared: false,
         wake: node.wake,
         connections_max: node.connections_max,
         counters: Arc::new(Counters::default()),

@@ -1,0 +1,104 @@
+//! Bytes both ways, held back, and lost.
+
+use crate::rig::{Rig, Seen, own, reset};
+use bytes::Bytes;
+use halfopen_driver::{Cause, Chunk, DriverKind, Op, Severance};
+use std::io::{Read, Write};
+
+on_every_driver! {
+    bytes_go_both_ways_in_order,
+    a_chunk_greater_than_the_kernels_buffer_is_sent_whole,
+    a_paused_connection_is_not_read_but_its_end_is_told,
+    a_shutdown_sends_fin_after_the_send_and_bytes_still_arrive,
+    a_severed_connection_hears_nothing_until_it_is_mended,
+}
+
+fn bytes_go_both_ways_in_order(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, id) = rig.peer();
+    let long: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+    let writer = std::thread::spawn({
+        let mut peer = peer.try_clone().unwrap();
+        let long = long.clone();
+        move || peer.write_all(&long).unwrap()
+    });
+    assert_eq!(rig.received(id, long.len()), long);
+    writer.join().unwrap();
+    rig.wish([Op::Send { id, chunk: own(b"one") }]);
+    assert_eq!(rig.next(), Seen::Sent(id, 3));
+    rig.wish([Op::Send { id, chunk: Chunk::Shared(Bytes::from_static(b"two")) }]);
+    assert_eq!(rig.next(), Seen::Sent(id, 3));
+    let mut back = [0; 6];
+    peer.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"onetwo");
+    assert_eq!(rig.counters.bytes_in.value(), long.len() as u64);
+    assert_eq!(rig.counters.bytes_out.value(), 6);
+    rig.stop();
+}
+
+fn a_chunk_greater_than_the_kernels_buffer_is_sent_whole(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, id) = rig.peer();
+    let chunk: Vec<u8> = (0..halfopen_driver::CHUNK_MAX).map(|n| (n % 251) as u8).collect();
+    for _ in 0..200 {
+        rig.wish([Op::Send { id, chunk: own(&chunk) }]);
+        let mut back = vec![0; chunk.len()];
+        peer.read_exact(&mut back).unwrap();
+        assert_eq!(back, chunk);
+        assert_eq!(rig.next(), Seen::Sent(id, chunk.len()));
+    }
+    rig.stop();
+}
+
+fn a_paused_connection_is_not_read_but_its_end_is_told(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, id) = rig.peer();
+    rig.wish([Op::Pause { id }, Op::Locate { id }]);
+    assert!(matches!(rig.next(), Seen::Located(..)));
+    peer.write_all(b"held back").unwrap();
+    rig.nothing_for_a_while();
+    rig.wish([Op::Resume { id }]);
+    assert_eq!(rig.received(id, 9), b"held back");
+    rig.wish([Op::Pause { id }, Op::Resume { id }, Op::Pause { id }, Op::Locate { id }]);
+    assert!(matches!(rig.next(), Seen::Located(..)));
+    drop(peer);
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Fin));
+
+    let (mut peer, id) = rig.peer();
+    rig.wish([Op::Pause { id }, Op::Locate { id }]);
+    assert!(matches!(rig.next(), Seen::Located(..)));
+    peer.write_all(b"held back").unwrap();
+    rig.nothing_for_a_while();
+    reset(peer);
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Reset));
+    rig.stop();
+}
+
+fn a_shutdown_sends_fin_after_the_send_and_bytes_still_arrive(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, id) = rig.peer();
+    rig.wish([Op::Send { id, chunk: own(b"farewell") }, Op::Shutdown { id }]);
+    assert_eq!(rig.next(), Seen::Sent(id, 8));
+    let mut all = Vec::new();
+    peer.read_to_end(&mut all).unwrap();
+    assert_eq!(all, b"farewell");
+    peer.write_all(b"and to you").unwrap();
+    assert_eq!(rig.received(id, 10), b"and to you");
+    drop(peer);
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Fin));
+    rig.stop();
+}
+
+fn a_severed_connection_hears_nothing_until_it_is_mended(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, id) = rig.peer();
+    rig.wish([Op::Sever { id, how: Severance::Drop }, Op::Send { id, chunk: own(b"unacked") }]);
+    assert_eq!(rig.next(), Seen::Sent(id, 7));
+    peer.write_all(b"lost").unwrap();
+    rig.nothing_for_a_while();
+    rig.wish([Op::Probe { id }]);
+    assert_eq!(rig.next(), Seen::Probed(id, 7));
+    rig.wish([Op::Sever { id, how: Severance::Undrop }]);
+    assert_eq!(rig.received(id, 4), b"lost");
+    rig.stop();
+}

@@ -1,0 +1,152 @@
+//! Ends of connections, and of the run.
+
+use crate::rig::{PATIENCE, Rig, Seen, config, connect, fill, own, reset, unanswering};
+use halfopen_driver::{Cause, ConnId, DriverKind, Engine, Event, Heard, Op};
+use halfopen_wheel::Instant;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+on_every_driver! {
+    a_fin_and_a_reset_end_a_connection_each_by_its_name,
+    a_reset_during_a_send_brings_the_chunk_home_first,
+    an_abort_during_a_send_brings_the_chunk_home_first_and_resets_the_peer,
+    after_an_abort_nothing_is_carried_out_any_more,
+    a_send_that_crosses_with_the_end_comes_home_or_is_gone_with_it,
+    stopping_closes_what_is_open_and_what_is_in_flight,
+    a_panicking_engine_leaves_nothing_in_flight,
+}
+
+fn a_fin_and_a_reset_end_a_connection_each_by_its_name(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (peer, id) = rig.peer();
+    drop(peer);
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Fin));
+    let (peer, id) = rig.peer();
+    reset(peer);
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Reset));
+    let (mut peer, id) = rig.peer();
+    peer.write_all(b"last words").unwrap();
+    drop(peer);
+    assert_eq!(rig.received(id, 10), b"last words");
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Fin));
+    rig.stop();
+}
+
+fn a_reset_during_a_send_brings_the_chunk_home_first(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (peer, id) = rig.peer();
+    fill(&rig, id);
+    reset(peer);
+    assert!(matches!(rig.next(), Seen::Sent(of, _) if of == id));
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Reset));
+    rig.stop();
+}
+
+fn an_abort_during_a_send_brings_the_chunk_home_first_and_resets_the_peer(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, id) = rig.peer();
+    fill(&rig, id);
+    rig.wish([Op::Abort { id }]);
+    assert_eq!(rig.next(), Seen::Sent(id, halfopen_driver::CHUNK_MAX));
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Aborted));
+    let error = std::io::copy(&mut peer, &mut std::io::sink()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    rig.stop();
+}
+
+fn after_an_abort_nothing_is_carried_out_any_more(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (_peer, id) = rig.peer();
+    rig.wish([Op::Abort { id }, Op::Send { id, chunk: own(b"late") }, Op::Abort { id }]);
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Aborted));
+    rig.wish([Op::Send { id, chunk: own(b"too late") }, Op::Probe { id }, Op::Abort { id }]);
+    rig.nothing_for_a_while();
+    rig.stop();
+}
+
+/// Sends to a connection that has ended, before it can know.
+struct Crossing {
+    sent: usize,
+    home: usize,
+}
+
+impl Crossing {
+    fn send(&mut self, id: ConnId, ops: &mut Vec<Op>) {
+        self.sent += 1;
+        ops.push(Op::Send { id, chunk: own(b"anybody?") });
+    }
+}
+
+impl Engine for Crossing {
+    fn on_event(&mut self, _now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => ops.push(Op::Accept(true)),
+            Event::Opened { id, .. } => self.send(id, ops),
+            Event::Sent { id, .. } => {
+                self.home += 1;
+                self.send(id, ops);
+            }
+            Event::Closed { .. } => ops.push(Op::Stop),
+            _ => {}
+        }
+    }
+
+    fn on_deadline(&mut self, _now: Instant, _heard: Heard, _ops: &mut Vec<Op>) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+}
+
+fn a_send_that_crosses_with_the_end_comes_home_or_is_gone_with_it(driver: DriverKind) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    reset(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+    let (_waker, config) = config(1, Some(Arc::new(listener)));
+    let mut engine = Crossing { sent: 0, home: 0 };
+    driver.run(&mut engine, config).unwrap();
+    // The first failed, the second met the end, the third came after all was over.
+    assert_eq!((engine.sent, engine.home), (3, 2));
+}
+
+fn stopping_closes_what_is_open_and_what_is_in_flight(driver: DriverKind) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, _) = rig.peer();
+    let (mut stuck, id) = rig.peer();
+    fill(&rig, id);
+    let (listener, _crowd) = unanswering();
+    let to = listener.local_addr().unwrap().as_socket().unwrap();
+    rig.wish([connect(1, to, PATIENCE)]);
+    rig.nothing_for_a_while();
+    rig.stop();
+    assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
+    std::io::copy(&mut stuck, &mut std::io::sink()).unwrap();
+}
+
+fn a_panicking_engine_leaves_nothing_in_flight(driver: DriverKind) {
+    struct Panics(Vec<u8>);
+    impl Engine for Panics {
+        fn on_event(&mut self, _now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+            match event {
+                Event::Started => ops.push(Op::Accept(true)),
+                Event::Opened { id, .. } => ops.push(Op::Send { id, chunk: own(&self.0) }),
+                Event::Sent { id, .. } => ops.push(Op::Send { id, chunk: own(&self.0) }),
+                Event::Received { .. } => panic!("on purpose"),
+                _ => {}
+            }
+        }
+        fn on_deadline(&mut self, _now: Instant, _heard: Heard, _ops: &mut Vec<Op>) {}
+        fn deadline(&self) -> Option<Instant> {
+            None
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    peer.write_all(b"boom").unwrap();
+    let (_waker, config) = config(1, Some(Arc::new(listener)));
+    let run = std::thread::spawn(move || driver.run(&mut Panics(vec![7; 65536]), config));
+    assert!(run.join().is_err());
+    let mut sent = Vec::new();
+    peer.read_to_end(&mut sent).map_or_else(|error| error.raw_os_error(), |_| None);
+    assert!(sent.iter().all(|&byte| byte == 7));
+}

@@ -1,0 +1,187 @@
+//! What only the io_uring driver can get wrong: small rings, few buffers, the way to a full table.
+
+use crate::rig::{Rig, Seen, config, connect, own, unanswering};
+use halfopen_driver::ring::{self, Options};
+use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Opening, Token};
+use halfopen_wheel::Instant;
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+const TINY: Options = Options { submissions: 8, completions: 16, buffers: 2, buffer_bytes: 64 };
+
+fn tiny(connections_max: u32) -> Rig {
+    Rig::with(connections_max, |relay, config| ring::run_with(relay, config, TINY))
+}
+
+/// Connections whose peers have all sent `bytes`, and which all begin to be read at once.
+fn flood(rig: &Rig, count: usize, bytes: &[u8]) -> Vec<(TcpStream, ConnId)> {
+    let mut peers: Vec<_> = (0..count).map(|_| rig.peer()).collect();
+    rig.wish(peers.iter().map(|&(_, id)| Op::Pause { id }));
+    // Where the last one is, the first ones were paused.
+    let last = peers[count - 1].1;
+    rig.wish([Op::Locate { id: last }]);
+    assert!(matches!(rig.next(), Seen::Located(..)));
+    for (peer, _) in &mut peers {
+        peer.write_all(bytes).unwrap();
+    }
+    rig.nothing_for_a_while();
+    rig.wish(peers.iter().map(|&(_, id)| Op::Resume { id }));
+    peers
+}
+
+/// Receives until each of the connections has sent as many bytes.
+fn hear_all(rig: &Rig, peers: &[(TcpStream, ConnId)], bytes: &[u8]) {
+    let mut heard: HashMap<ConnId, Vec<u8>> = HashMap::new();
+    while heard.values().map(Vec::len).sum::<usize>() < peers.len() * bytes.len() {
+        let Seen::Received(id, part) = rig.next() else { panic!("not received") };
+        heard.entry(id).or_default().extend(part);
+    }
+    assert!(peers.iter().all(|(_, id)| heard[id] == bytes));
+}
+
+#[test]
+fn exhausted_buffers_delay_bytes_and_lose_none() {
+    let rig = tiny(8);
+    let bytes: Vec<u8> = (0..2000u32).map(|n| (n % 251) as u8).collect();
+    let peers = flood(&rig, 8, &bytes);
+    hear_all(&rig, &peers, &bytes);
+    assert!(rig.counters.buffers_exhausted.value() > 0);
+    rig.stop();
+}
+
+#[test]
+fn a_completion_queue_that_overflows_loses_nothing() {
+    let rig = tiny(200);
+    let peers = flood(&rig, 200, b"one of many");
+    hear_all(&rig, &peers, b"one of many");
+    rig.wish(peers.iter().map(|&(_, id)| Op::Probe { id }));
+    for (_, id) in &peers {
+        assert_eq!(rig.next(), Seen::Probed(*id, 0));
+    }
+    rig.wish(peers.iter().map(|&(_, id)| Op::Send { id, chunk: own(b"to many") }));
+    for _ in &peers {
+        assert!(matches!(rig.next(), Seen::Sent(_, 7)));
+    }
+    rig.wish(peers.iter().map(|&(_, id)| Op::Abort { id }));
+    for _ in &peers {
+        assert!(matches!(rig.next(), Seen::Closed(_, Cause::Aborted)));
+    }
+    rig.stop();
+}
+
+/// Connects, says its number, and waits for an answer and the end.
+fn visitor(address: SocketAddr, number: u8) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut peer = TcpStream::connect(address).unwrap();
+        peer.write_all(&[number]).unwrap();
+        let mut answer = [0];
+        peer.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [number]);
+    })
+}
+
+/// Answers each connection's first byte only when the table is full or nobody else is expected.
+struct Host {
+    here: Vec<(ConnId, u8)>,
+    room: usize,
+    expected: usize,
+    seen: usize,
+}
+
+impl Engine for Host {
+    fn on_event(&mut self, _now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => ops.push(Op::Accept(true)),
+            Event::Received { id, bytes } => {
+                self.here.push((id, bytes[0]));
+                self.seen += 1;
+                if self.here.len() == self.room || self.seen == self.expected {
+                    let answers = self.here.iter();
+                    ops.extend(answers.map(|&(id, byte)| Op::Send { id, chunk: own(&[byte]) }));
+                }
+            }
+            Event::Closed { id, .. } => {
+                self.here.retain(|&(here, _)| here != id);
+                if self.here.is_empty() && self.seen == self.expected {
+                    ops.push(Op::Stop);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_deadline(&mut self, _now: Instant, _heard: Heard, _ops: &mut Vec<Op>) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+}
+
+/// The table fills by a multishot accept first and one by one at last, twice and a half.
+#[test]
+fn nobody_who_comes_to_a_full_table_is_lost() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let visitors: Vec<_> = (0..250).map(|number| visitor(address, number as u8)).collect();
+    let (_waker, config) = config(100, Some(Arc::new(listener)));
+    let counters = config.counters.clone();
+    let mut host = Host { here: Vec::new(), room: 100, expected: 250, seen: 0 };
+    ring::run_with(&mut host, config, TINY).unwrap();
+    for visitor in visitors {
+        visitor.join().unwrap();
+    }
+    assert!(counters.table_full.value() > 0);
+}
+
+#[test]
+fn who_was_taken_when_a_connect_took_the_last_room_is_kept() {
+    for _ in 0..200 {
+        let rig = tiny(2);
+        rig.wish([Op::Accept(true)]);
+        let (silent, _crowd) = unanswering();
+        let to = silent.local_addr().unwrap().as_socket().unwrap();
+        rig.wish([connect(1, to, Duration::from_secs(20))]);
+        let mut peers = [0, 1].map(|_| TcpStream::connect(rig.address).unwrap());
+        let Seen::Opened(first, Opening::Accepted) = rig.next() else { panic!("not opened") };
+        rig.wish([Op::Cancel(Token(1))]);
+        let events = [rig.next(), rig.next()];
+        assert!(events.contains(&Seen::Refused(Token(1), Cause::Cancelled)));
+        let second = events.iter().find_map(|seen| match seen {
+            Seen::Opened(id, Opening::Accepted) => Some(*id),
+            _ => None,
+        });
+        let second = second.expect("the other one is taken");
+        for (id, peer) in [first, second].into_iter().zip(&mut peers) {
+            rig.wish([Op::Send { id, chunk: own(b"welcome") }]);
+            assert_eq!(rig.next(), Seen::Sent(id, 7));
+            peer.read_exact(&mut [0; 7]).unwrap();
+        }
+        rig.stop();
+    }
+}
+
+#[test]
+fn connections_come_to_all_who_share_a_listener() {
+    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = listener.local_addr().unwrap();
+    let rigs = [0, 1].map(|_| {
+        let (waker, mut config) = config(2000, Some(listener.clone()));
+        config.listener_shared = true;
+        Rig::on(waker, config, ring::run)
+    });
+    for rig in &rigs {
+        // Both must be waiting before anybody comes.
+        rig.wish([Op::Accept(true)]);
+        rig.nothing_for_a_while();
+    }
+    let _peers: Vec<_> = (0..2000).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for rig in &rigs {
+        for _ in 0..200 {
+            assert!(matches!(rig.next(), Seen::Opened(..)));
+        }
+    }
+    rigs.into_iter().for_each(Rig::stop);
+}
