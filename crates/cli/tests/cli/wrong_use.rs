@@ -24,7 +24,7 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["serve", "--admin=127.0.0.1:1"], "--admin is not there yet"),
         (&["serve", "--tcp-keepalive=5s"], "--tcp-keepalive is not there yet"),
         (&["serve", "--ping-interval=20"], "Write 20s or 20ms"),
-        (&["serve", "--cpu=1023"], "core 1023"),
+        (&["serve", "--listen=127.0.0.1:0", "--cpu=1023"], "core 1023"),
         (&["report", "."], "report.json"),
         (&["report", ".", "--fail-if", "worse"], "--baseline"),
     ];
