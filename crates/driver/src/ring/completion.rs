@@ -33,6 +33,8 @@ pub(super) enum Of {
     Send(Sending),
     /// A poll; the result is a mask.
     Poll(ConnId),
+    /// The end of our own stream.
+    Shutdown(ConnId),
     /// The close of a slot.
     Close(ConnId),
     /// SIOCOUTQ; the result is a count.
@@ -69,6 +71,7 @@ pub(super) enum Kind {
     Receive,
     Send,
     Poll,
+    Shutdown,
     Close,
     Probe,
     Locate,
@@ -77,7 +80,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Nobody,
         Self::Accept,
         Self::Listener,
@@ -86,6 +89,7 @@ impl Kind {
         Self::Receive,
         Self::Send,
         Self::Poll,
+        Self::Shutdown,
         Self::Close,
         Self::Probe,
         Self::Locate,

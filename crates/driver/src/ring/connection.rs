@@ -5,6 +5,10 @@
 //! peer's FIN: the send in flight comes home, then its slot is closed. *Abruptly* otherwise: it is
 //! reset and closed at once, which ends all that is armed. It is gone when its close is done and
 //! nothing is under way any more.
+//!
+//! Neither way begins while a shutdown is under way. A worker thread of the kernel carries that
+//! out, and looks up there whose the slot is: a connection that took it meanwhile would be told
+//! FIN in the other's place.
 
 use super::completion::{Kind, Sending};
 use super::driver::{Driver, News};
@@ -137,8 +141,7 @@ impl Driver {
         let Some(connection) = self.table.at(id) else { return };
         connection.end.get_or_insert(cause);
         if connection.close == Once::No {
-            connection.close = Once::Asked;
-            self.queue.reset(id, connection.slot);
+            connection.close = Once::Wanted;
         }
         self.settle(id);
     }
@@ -146,6 +149,12 @@ impl Driver {
     fn end_gently(&mut self, id: ConnId, cause: Cause) {
         let Some(connection) = self.table.at(id) else { return };
         connection.end.get_or_insert(cause);
+        self.settle(id);
+    }
+
+    pub(super) fn on_shutdown(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        connection.shutdown = Once::Done;
         self.settle(id);
     }
 
@@ -160,7 +169,12 @@ impl Driver {
         let Some(connection) = self.table.at(id) else { return };
         match (connection.end, connection.close) {
             (None, _) => self.listen(id),
-            (Some(_), Once::No | Once::Wanted) => self.close_gently(id),
+            (Some(_), _) if connection.shutdown == Once::Asked => {}
+            (Some(_), Once::No) => self.close_gently(id),
+            (Some(_), Once::Wanted) => {
+                connection.close = Once::Asked;
+                self.queue.reset(id, connection.slot);
+            }
             (Some(cause), Once::Done) if connection.is_idle() => {
                 self.table.remove(id);
                 self.bring_home(id);
@@ -184,7 +198,7 @@ impl Driver {
         let slot = connection.slot;
         if connection.shutdown == Once::Wanted && !connection.sending {
             connection.shutdown = Once::Asked;
-            self.queue.shut_down(slot);
+            self.queue.shut_down(id, slot);
         }
         if connection.paused {
             if connection.receive == Arm::On {

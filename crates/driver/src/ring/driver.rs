@@ -110,6 +110,7 @@ impl Driver {
             Of::Receive(id, buffer) => self.on_receive(id, result, more, buffer),
             Of::Send(sending) => self.on_send(sending, result, now),
             Of::Poll(id) => self.on_poll(id, result),
+            Of::Shutdown(id) => self.on_shutdown(id),
             Of::Close(id) => self.on_close(id),
             Of::Probe(id) => self.on_probe(id, result),
             Of::Locate(id, descriptor) => self.on_locate(id, descriptor),

@@ -183,6 +183,7 @@ impl Queue {
             // A send has one completion, and the kernel is done with the chunk.
             Kind::Send => Of::Send(self.sends.remove(id.index as usize)),
             Kind::Poll => Of::Poll(id),
+            Kind::Shutdown => Of::Shutdown(id),
             Kind::Close => Of::Close(id),
             Kind::Probe => Of::Probe(id),
             Kind::Locate => Of::Locate(id, installed(result)),

@@ -116,10 +116,10 @@ impl Queue {
     }
 
     /// Sends FIN. A worker thread of the kernel does it.
-    pub(super) fn shut_down(&mut self, slot: u32) {
+    pub(super) fn shut_down(&mut self, id: ConnId, slot: u32) {
         let entry = opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();
         // SAFETY: no memory is pointed to.
-        unsafe { self.push(&[unheard(entry)]) }
+        unsafe { self.push(&[entry.user_data(Kind::Shutdown.of(id))]) }
     }
 
     /// Gives the slot back. The socket lives on while a request for it is armed.

@@ -13,6 +13,7 @@ on_every_driver! {
     an_abort_during_a_send_brings_the_chunk_home_first_and_resets_the_peer,
     after_an_abort_nothing_is_carried_out_any_more,
     a_send_that_crosses_with_the_end_comes_home_or_is_gone_with_it,
+    a_shutdown_never_meets_the_connection_that_comes_after,
     stopping_closes_what_is_open_and_what_is_in_flight,
     a_panicking_engine_leaves_nothing_in_flight,
 }
@@ -107,6 +108,60 @@ fn a_send_that_crosses_with_the_end_comes_home_or_is_gone_with_it(driver: Driver
     driver.run(&mut engine, config).unwrap();
     // The first failed, the second met the end, the third came after all was over.
     assert_eq!((engine.sent, engine.home), (3, 2));
+}
+
+/// Answers the first byte, says FIN, and ends the run when `left` connections have gone.
+struct Curt {
+    left: usize,
+}
+
+impl Engine for Curt {
+    fn on_event(&mut self, _now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => ops.push(Op::Accept(true)),
+            Event::Received { id, .. } => {
+                ops.extend([Op::Send { id, chunk: own(b"no") }, Op::Shutdown { id }]);
+            }
+            Event::Closed { .. } => {
+                self.left -= 1;
+                if self.left == 0 {
+                    ops.push(Op::Stop);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_deadline(&mut self, _now: Instant, _heard: Heard, _ops: &mut Vec<Op>) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+}
+
+/// The kernel carries a shutdown out on a thread of its own, perhaps when the peer is gone already
+/// and another has its place.
+fn a_shutdown_never_meets_the_connection_that_comes_after(driver: DriverKind) {
+    const PEERS: usize = 4;
+    const EACH: usize = 1_000;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_waker, config) = config(PEERS as u32, Some(Arc::new(listener)));
+    let run = std::thread::spawn(move || driver.run(&mut Curt { left: PEERS * EACH }, config));
+    let peer = move || {
+        for _ in 0..EACH {
+            let mut peer = TcpStream::connect(address).unwrap();
+            peer.write_all(b"?").unwrap();
+            let mut answer = [0; 2];
+            peer.read_exact(&mut answer).expect("an answer before the FIN");
+            reset(peer);
+        }
+    };
+    let peers: Vec<_> = (0..PEERS).map(|_| std::thread::spawn(peer)).collect();
+    for peer in peers {
+        peer.join().unwrap();
+    }
+    run.join().unwrap().unwrap();
 }
 
 fn stopping_closes_what_is_open_and_what_is_in_flight(driver: DriverKind) {
