@@ -13,6 +13,8 @@ mod kind;
 pub mod ring;
 pub mod seam;
 #[cfg(target_os = "linux")]
+mod table;
+#[cfg(target_os = "linux")]
 pub mod tokio;
 mod waker;
 

@@ -22,7 +22,6 @@ mod connection;
 mod ops;
 mod silence;
 mod socket;
-mod table;
 mod turn;
 
 use crate::{Config, Engine, Error};

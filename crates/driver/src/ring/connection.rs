@@ -12,14 +12,14 @@
 
 use super::completion::{Kind, Sending};
 use super::driver::{Driver, News};
-use super::table::{Arm, Once};
+use super::state::{Arm, Connection, Once};
 use crate::{CHUNK_MAX, Cause, Chunk, ConnId, Opening};
 use halfopen_wheel::Instant;
 
 impl Driver {
     /// A connection is open in `slot`.
     pub(super) fn opened(&mut self, slot: u32, v6: bool, by: Opening) {
-        let id = self.table.insert(slot, v6);
+        let id = self.table.insert(Connection::new(slot, v6)).expect("room was seen to");
         self.news.push_back(News::Opened(id, by));
         self.settle(id);
     }
@@ -28,7 +28,7 @@ impl Driver {
         if let Some(buffer) = buffer {
             match usize::try_from(result) {
                 Ok(length @ 1..) => self.news.push_back(News::Received(id, buffer, length)),
-                _ => self.queue.buffers.give_back(buffer),
+                _ => self.queue.give_back(buffer),
             }
         }
         let Some(connection) = self.table.at(id) else { return };

@@ -5,7 +5,8 @@ use super::accept::Door;
 use super::completion::{Completion, Kind, Of};
 use super::connect::Attempts;
 use super::queue::Queue;
-use super::table::Table;
+use super::state::Connection;
+use crate::table::Table;
 use crate::{Cause, Chunk, Config, ConnId, Counters, Ends, Error, INDEX_MAX, Op, Opening, Token};
 use crate::{Severance, WakeSource};
 use halfopen_wheel::Instant;
@@ -31,7 +32,7 @@ pub(super) enum News {
 /// All that a run holds but the engine.
 pub(super) struct Driver {
     pub(super) queue: Queue,
-    pub(super) table: Table,
+    pub(super) table: Table<Connection>,
     pub(super) attempts: Attempts,
     pub(super) door: Door,
     pub(super) news: VecDeque<News>,
@@ -59,7 +60,7 @@ impl Driver {
         let mut driver = Self {
             door: Door::new(config.listener, config.listener_shared, queue.completions_capacity()),
             queue,
-            table: Table::new(config.connections_max),
+            table: Table::new(wanted),
             attempts: Attempts::default(),
             news: VecDeque::from([News::Started]),
             starved: VecDeque::new(),
@@ -81,7 +82,7 @@ impl Driver {
 
     /// Makes ready for a system call: what was put off for lack of room or buffers.
     pub(super) fn prepare(&mut self, now: Instant) {
-        let count = self.starved.len().min(self.queue.buffers.count());
+        let count = self.starved.len().min(self.queue.buffers_count());
         for _ in 0..count {
             let Some(id) = self.starved.pop_front() else { break };
             self.receive_again(id);

@@ -1,7 +1,7 @@
 //! What the ring cannot ask of a direct descriptor, asked of an ordinary one made for it.
 
 use super::driver::{Driver, News};
-use super::table::Arm;
+use super::state::Arm;
 use crate::{Cause, ConnId, Ends};
 use socket2::SockRef;
 use std::os::fd::OwnedFd;

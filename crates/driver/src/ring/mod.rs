@@ -1,32 +1,30 @@
 //! The default driver: io_uring, spoken to directly.
 //!
 //! One ring and one thread a shard. Connections live in the ring's own table of *direct
-//! descriptors* and take none of the process's; they come by multishot accept and are heard by
-//! multishot receives, which take memory from one ring of *provided buffers* only when bytes are
-//! there. So an idle connection costs 16 to 24 bytes here (`table`), and the loop makes one system
-//! call for some twenty events.
+//! descriptors* and take none of the process's; they come by multishot accept (by turns, where the
+//! listener is shared) and are heard by multishot receives, which take memory from one ring of
+//! *provided buffers* only when bytes are there. So an idle connection costs 28 bytes here, and
+//! under load the loop makes one system call for some twenty events.
 //!
 //! # The way through the code
 //!
 //! `turn` is the loop: completions, then what is due, then the ring again. `driver` makes
 //! completions into news for the engine and operations into requests; `connection` holds what
-//! a connection's life is made of, `accept` and `connect` its beginnings. Below them
-//! `queue` owns all memory that the kernel may touch, and is with `requests` and `buffers`
-//! the only code here that is not safe. `silence` keeps account of how far we have listened.
+//! a connection's life is made of, `accept` and `connect` its beginnings. `silence` keeps account
+//! of how far we have listened. Below them `queue` owns all memory that the kernel may touch, and
+//! is the only code here that is not safe.
 //!
 //! Wants Linux 6.11 (bind by the ring); tried on 6.18.
 
 mod accept;
-mod buffers;
 mod completion;
 mod connect;
 mod connection;
 mod driver;
 mod inspect;
 mod queue;
-mod requests;
 mod silence;
-mod table;
+mod state;
 mod turn;
 
 use crate::{Config, Engine, Error};

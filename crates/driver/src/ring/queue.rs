@@ -1,15 +1,18 @@
 //! The ring, and all memory that the kernel may touch on its behalf.
 //!
-//! This file and [`requests`](super::requests) promise: a chunk is owned here from the moment in
+//! This file and its `requests` promise: a chunk is owned here from the moment in
 //! which its send is queued until the completion that ends it has been taken out; buffers live as
 //! long as a receive may fill them; addresses and times live until the system call has returned
 //! that submitted their request. That holds whatever the caller does, also when it panics.
 #![allow(unsafe_code)] // memory shared with the kernel
 
+mod buffers;
+mod requests;
+
 use super::Options;
-use super::buffers::Buffers;
 use super::completion::{Completion, Kind, Of, Sending};
 use crate::{Counters, Error};
+use buffers::Buffers;
 use halfopen_wheel::{Instant, clock};
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue};
@@ -33,25 +36,25 @@ pub(super) enum Wait {
 }
 
 pub(super) struct Queue {
-    pub(super) ring: IoUring,
-    pub(super) buffers: ManuallyDrop<Buffers>,
-    pub(super) sends: ManuallyDrop<Slab<Sending>>,
+    ring: IoUring,
+    buffers: ManuallyDrop<Buffers>,
+    sends: ManuallyDrop<Slab<Sending>>,
     /// Receives that the kernel may still fill buffers for.
-    pub(super) receives: u32,
+    receives: u32,
     /// Sends whose first bytes wait for the next system call.
-    pub(super) unstamped: Vec<u32>,
+    unstamped: Vec<u32>,
     /// What requests point to that were not submitted yet. Boxed, because it must not move.
     #[expect(clippy::vec_box)]
-    pub(super) arguments: Vec<Box<Arguments>>,
+    arguments: Vec<Box<Arguments>>,
     failure: Option<io::Error>,
     counters: Arc<Counters>,
 }
 
 /// What a connect points to.
-pub(super) struct Arguments {
-    pub(super) to: socket2::SockAddr,
-    pub(super) from: Option<socket2::SockAddr>,
-    pub(super) patience: Timespec,
+struct Arguments {
+    to: socket2::SockAddr,
+    from: Option<socket2::SockAddr>,
+    patience: Timespec,
 }
 
 impl Queue {
@@ -101,8 +104,23 @@ impl Queue {
         }
     }
 
+    /// How many buffers there are.
+    pub(super) fn buffers_count(&self) -> usize {
+        self.buffers.count()
+    }
+
+    /// What a receive has put into a buffer that a completion has named.
+    pub(super) fn bytes(&mut self, buffer: u16, length: usize) -> &mut [u8] {
+        self.buffers.bytes(buffer, length)
+    }
+
+    /// Gives a buffer back; the kernel sees it with the next call.
+    pub(super) fn give_back(&mut self, buffer: u16) {
+        self.buffers.give_back(buffer);
+    }
+
     /// Sees to room for `entries` more in the submission queue; in vain only if the ring is broken.
-    pub(super) fn make_room(&mut self, entries: usize) {
+    fn make_room(&mut self, entries: usize) {
         loop {
             let queued = self.ring.submission();
             if queued.capacity() - queued.len() >= entries || self.failure.is_some() {

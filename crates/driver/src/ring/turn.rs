@@ -87,10 +87,10 @@ impl<E: Engine> Turns<'_, E> {
         if driver.table.at(id).is_some_and(|connection| connection.is_heard()) {
             driver.counters.events.add(1);
             driver.counters.bytes_in.add(length as u64);
-            let bytes = driver.queue.buffers.bytes(buffer, length);
+            let bytes = driver.queue.bytes(buffer, length);
             self.engine.on_event(now, Event::Received { id, bytes }, &mut self.ops);
         }
-        driver.queue.buffers.give_back(buffer);
+        driver.queue.give_back(buffer);
         self.carry_out(now);
     }
 

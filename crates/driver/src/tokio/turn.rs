@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::ops::{Ops, Tag};
 use super::silence::Silence;
 use super::socket;
-use super::table::Table;
+use crate::table::Table;
 use crate::{CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Op, Token, WakeSource};
 use halfopen_wheel::{Instant, clock};
 use rustix::event::PollFlags;

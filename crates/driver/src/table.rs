@@ -2,7 +2,7 @@
 
 use crate::ConnId;
 
-pub(super) struct Table<T> {
+pub(crate) struct Table<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
     max: u32,
@@ -14,17 +14,22 @@ struct Entry<T> {
 }
 
 impl<T> Table<T> {
-    /// A table for at most `max` items; it grows as they come.
-    pub(super) fn new(max: u32) -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), max }
+    /// A table for at most `max` items. Memory that is reserved and not touched weighs nothing; what
+    /// a growing table leaves behind at each doubling does.
+    pub(crate) fn new(max: u32) -> Self {
+        Self { entries: Vec::with_capacity(max as usize), free: Vec::new(), max }
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.free.is_empty() && self.entries.len() >= self.max as usize
     }
 
+    pub(crate) fn len(&self) -> u32 {
+        (self.entries.len() - self.free.len()) as u32
+    }
+
     /// Takes `item` in under a new name, or gives it back where there is no room.
-    pub(super) fn insert(&mut self, item: T) -> Result<ConnId, T> {
+    pub(crate) fn insert(&mut self, item: T) -> Result<ConnId, T> {
         if self.is_full() {
             return Err(item);
         }
@@ -39,12 +44,12 @@ impl<T> Table<T> {
     }
 
     /// The item of that name, if it is still here.
-    pub(super) fn at(&mut self, id: ConnId) -> Option<&mut T> {
+    pub(crate) fn at(&mut self, id: ConnId) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.index as usize)?;
         entry.item.as_mut().filter(|_| entry.generation == id.generation)
     }
 
-    pub(super) fn remove(&mut self, id: ConnId) -> Option<T> {
+    pub(crate) fn remove(&mut self, id: ConnId) -> Option<T> {
         self.at(id)?;
         self.free.push(id.index);
         self.entries[id.index as usize].item.take()
@@ -60,7 +65,7 @@ mod tests {
         let mut table = Table::new(2);
         let first = table.insert('a').unwrap();
         let second = table.insert('b').unwrap();
-        assert_eq!((first.index, second.index), (0, 1));
+        assert_eq!((first.index, second.index, table.len()), (0, 1, 2));
         assert_eq!(table.insert('c'), Err('c'));
         assert_eq!(table.remove(first), Some('a'));
         let third = table.insert('c').unwrap();

@@ -1,9 +1,9 @@
 //! The requests that the driver makes of the kernel, each with the memory that it points to.
 #![allow(unsafe_code)] // requests point to memory; `queue` says how it is kept
 
+use super::super::completion::{Kind, Sending};
 use super::buffers::GROUP;
-use super::completion::{Kind, Sending};
-use super::queue::{Arguments, Queue};
+use super::{Arguments, Queue};
 use crate::ConnId;
 use halfopen_wheel::{Instant, clock};
 use io_uring::opcode;
@@ -39,7 +39,7 @@ static UNSPECIFIED: sockaddr =
 impl Queue {
     /// Takes connections from the listener into slots of the kernel's choice, one by one or until
     /// it is cancelled.
-    pub(super) fn accept(&mut self, listener: BorrowedFd<'_>, multi: bool) {
+    pub(in crate::ring) fn accept(&mut self, listener: BorrowedFd<'_>, multi: bool) {
         let listener = Fd(listener.as_raw_fd());
         let entry = if multi {
             opcode::AcceptMulti::new(listener).allocate_file_index(true).build()
@@ -52,7 +52,7 @@ impl Queue {
     }
 
     /// Arms a multishot receive.
-    pub(super) fn receive(&mut self, id: ConnId, slot: u32) {
+    pub(in crate::ring) fn receive(&mut self, id: ConnId, slot: u32) {
         let entry = opcode::Recv::new(Fixed(slot), null_mut(), 0)
             .ioprio(POLL_FIRST | MULTISHOT)
             .buf_group(GROUP)
@@ -65,7 +65,7 @@ impl Queue {
     }
 
     /// Sends what is left of the chunk.
-    pub(super) fn send(&mut self, sending: Sending) {
+    pub(in crate::ring) fn send(&mut self, sending: Sending) {
         let (slot, first) = (sending.slot, sending.at.is_none());
         let rest = &sending.chunk.as_bytes()[sending.done as usize..];
         let (start, length) = (rest.as_ptr(), rest.len() as u32);
@@ -84,7 +84,7 @@ impl Queue {
     }
 
     /// Watches for the end of a connection that is not read.
-    pub(super) fn poll_end(&mut self, id: ConnId, slot: u32) {
+    pub(in crate::ring) fn poll_end(&mut self, id: ConnId, slot: u32) {
         let mask = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
         let entry = opcode::PollAdd::new(Fixed(slot), mask).build().user_data(Kind::Poll.of(id));
         // SAFETY: no memory is pointed to.
@@ -93,13 +93,13 @@ impl Queue {
 
     /// Asks to be told when somebody waits at the listener. Unlike an accept it takes nobody's turn:
     /// whoever accepts there is woken besides.
-    pub(super) fn watch_listener(&mut self, listener: BorrowedFd<'_>) {
+    pub(in crate::ring) fn watch_listener(&mut self, listener: BorrowedFd<'_>) {
         let entry = opcode::PollAdd::new(Fd(listener.as_raw_fd()), libc::POLLIN as u32).build();
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(Kind::Listener.alone())]) }
     }
 
-    pub(super) fn watch_waker(&mut self, waker: BorrowedFd<'_>) {
+    pub(in crate::ring) fn watch_waker(&mut self, waker: BorrowedFd<'_>) {
         let entry = opcode::PollAdd::new(Fd(waker.as_raw_fd()), libc::POLLIN as u32)
             .multi(true)
             .build()
@@ -109,35 +109,35 @@ impl Queue {
     }
 
     /// Cancels every request of this name; each of them still completes.
-    pub(super) fn cancel(&mut self, name: u64) {
+    pub(in crate::ring) fn cancel(&mut self, name: u64) {
         let entry = opcode::AsyncCancel2::new(CancelBuilder::user_data(name).all()).build();
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[unheard(entry)]) }
     }
 
     /// Sends FIN. A worker thread of the kernel does it.
-    pub(super) fn shut_down(&mut self, id: ConnId, slot: u32) {
+    pub(in crate::ring) fn shut_down(&mut self, id: ConnId, slot: u32) {
         let entry = opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(Kind::Shutdown.of(id))]) }
     }
 
     /// Gives the slot back. The socket lives on while a request for it is armed.
-    pub(super) fn close(&mut self, id: ConnId, slot: u32) {
+    pub(in crate::ring) fn close(&mut self, id: ConnId, slot: u32) {
         let entry = opcode::Close::new(Fixed(slot)).build().user_data(Kind::Close.of(id));
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry]) }
     }
 
     /// Gives back the slot of something that was never a connection.
-    pub(super) fn close_unheard(&mut self, slot: u32) {
+    pub(in crate::ring) fn close_unheard(&mut self, slot: u32) {
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[unheard(opcode::Close::new(Fixed(slot)).build())]) }
     }
 
     /// Sends RST and gives the slot back: what is armed ends by itself, however much that is,
     /// where cancelling would have to look for it.
-    pub(super) fn reset(&mut self, id: ConnId, slot: u32) {
+    pub(in crate::ring) fn reset(&mut self, id: ConnId, slot: u32) {
         let length = size_of::<sockaddr>() as socklen_t;
         let back = opcode::Connect::new(Fixed(slot), &raw const UNSPECIFIED, length).build();
         let close = opcode::Close::new(Fixed(slot)).build().user_data(Kind::Close.of(id));
@@ -146,7 +146,7 @@ impl Queue {
     }
 
     /// Makes a socket for attempt number `key`, in a slot of the kernel's choice.
-    pub(super) fn socket(&mut self, key: u32, to: SocketAddr) {
+    pub(in crate::ring) fn socket(&mut self, key: u32, to: SocketAddr) {
         let domain = if to.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
         let entry = opcode::Socket::new(domain, libc::SOCK_STREAM, 0)
             .file_index(Some(DestinationSlot::auto_target()))
@@ -158,7 +158,7 @@ impl Queue {
 
     /// Binds and connects the socket of attempt number `key`. One completion tells the outcome:
     /// that of the connect, or that of the bind before it; ECANCELED after the deadline.
-    pub(super) fn connect(
+    pub(in crate::ring) fn connect(
         &mut self,
         key: u32,
         slot: u32,
@@ -189,7 +189,7 @@ impl Queue {
     }
 
     /// Lets only packets arrive that have the greatest TTL, or all.
-    pub(super) fn set_min_ttl(&mut self, slot: u32, v6: bool, drop: bool) {
+    pub(in crate::ring) fn set_min_ttl(&mut self, slot: u32, v6: bool, drop: bool) {
         let value = if drop { &TTL_MAX } else { &OFF };
         // A socket of IPv6 may carry IPv4.
         if v6 {
@@ -201,14 +201,14 @@ impl Queue {
     }
 
     /// Asks how many bytes are not acknowledged.
-    pub(super) fn probe(&mut self, id: ConnId, slot: u32) {
+    pub(in crate::ring) fn probe(&mut self, id: ConnId, slot: u32) {
         let entry = opcode::UringCmd16::new(Fixed(slot), SIOCOUTQ).build();
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(Kind::Probe.of(id))]) }
     }
 
     /// Makes an ordinary descriptor of a slot, for what the ring cannot do.
-    pub(super) fn install(&mut self, kind: Kind, id: ConnId, slot: u32) {
+    pub(in crate::ring) fn install(&mut self, kind: Kind, id: ConnId, slot: u32) {
         assert!(matches!(kind, Kind::Locate | Kind::Diagnose), "who will own the descriptor");
         let entry = opcode::FixedFdInstall::new(Fixed(slot), 0).build();
         // SAFETY: no memory is pointed to.
