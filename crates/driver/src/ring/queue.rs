@@ -43,6 +43,8 @@ pub(super) struct Queue {
     receives: u32,
     /// Sends whose first bytes wait for the next system call.
     unstamped: Vec<u32>,
+    /// When the last system call was made.
+    stamped: Instant,
     /// What requests point to that were not submitted yet. Boxed, because it must not move.
     #[expect(clippy::vec_box)]
     arguments: Vec<Box<Arguments>>,
@@ -73,6 +75,7 @@ impl Queue {
             sends: ManuallyDrop::default(),
             receives: 0,
             unstamped: Vec::new(),
+            stamped: Instant::from_nanos(0),
             arguments: Vec::new(),
             failure: None,
             counters,
@@ -139,7 +142,13 @@ impl Queue {
         for key in self.unstamped.drain(..) {
             self.sends[key as usize].at = Some(now);
         }
+        self.stamped = now;
         now
+    }
+
+    /// When the last system call was made: the latest moment at which a send can have left.
+    pub(super) fn stamped(&self) -> Instant {
+        self.stamped
     }
 
     fn call(&mut self, want: u32, now: Instant, deadline: Option<Instant>) -> io::Result<usize> {
