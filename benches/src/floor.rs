@@ -1,7 +1,7 @@
 //! The floor: heartbeats without WebSocket, without a wheel, without a session.
 //!
 //! Two processes on two rings, set up as the `ring` driver sets up its own. One sends the bytes of
-//! a ping to its connections, in the order of the table and at an even pace; the other answers
+//! a ping to its connections, in an order drawn once and at an even pace; the other answers
 //! each with the bytes of a pong. What a heartbeat costs here, the kernel takes; what it costs more
 //! in the `halfopen` program is ours.
 //!
