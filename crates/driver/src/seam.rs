@@ -21,7 +21,8 @@
 //!    failure is told by the `Closed` that follows. `at` is when the batch that held it was handed
 //!    to the kernel. Short sends are finished by the driver.
 //! 6. **Pausing.** After `Pause` bytes that were already taken may still arrive; then none until
-//!    `Resume`. FIN (where the kernel tells it without reading) and RST are still reported.
+//!    `Resume`. FIN (where the kernel tells it without reading) and RST are still reported, and end
+//!    the connection: bytes that were not read by then are lost, as they would be with RST.
 //! 7. **Ending.** The peer's FIN ends the connection: `Closed` with [`Cause::Fin`], once the send
 //!    in flight is home. [`Op::Shutdown`] sends FIN after the send in flight; bytes may still
 //!    arrive until the peer's FIN, its RST, or an `Abort`. [`Op::Abort`] drops what was not sent,
