@@ -58,6 +58,8 @@ pub mod mask;
 mod message;
 mod pending;
 mod scratch;
+#[doc(hidden)]
+pub mod simd;
 mod text;
 mod utf8;
 
