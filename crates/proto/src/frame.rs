@@ -217,9 +217,7 @@ pub(crate) fn write(first: First, payload: &[u8], key: Option<[u8; 4]>, out: &mu
     }
     let Some(key) = key else { return out.extend_from_slice(payload) };
     out.extend_from_slice(&key);
-    let start = out.len();
-    out.extend_from_slice(payload);
-    mask::apply(&mut out[start..], key, 0);
+    mask::append(payload, key, 0, out);
 }
 
 /// How many bytes a frame takes that we send as `role` with `payload` bytes in it.

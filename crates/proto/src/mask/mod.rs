@@ -1,64 +1,97 @@
 //! Masking (RFC 6455 §5.3): XOR with a key of four bytes, which is its own inverse.
+//!
+//! Any length, any address and any place in the key are the same to the caller, and nearly the same
+//! in time. Up to [`SHORT_MAX`] bytes are done where the caller stands; more go to the kernel for
+//! what the CPU has ([`simd`]), all of one shape, told in `kernel`.
+//!
+//! What the unsafe code of this module promises: it reads `source` and writes `target`, to the byte,
+//! and nothing around them.
+#![allow(unsafe_code)] // The instruction sets are reached by intrinsics and raw pointers only.
+
+mod kernel;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
+#[cfg(test)]
+mod oracle;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use crate::simd::{self, Level};
+use bytes::BytesMut;
+use core::mem::MaybeUninit;
+
+/// Up to here bytes are masked without asking what the CPU has.
+const SHORT_MAX: usize = 32;
 
 /// XORs `bytes` with `key`, whose byte `phase mod 4` meets the first one.
 ///
 /// A payload that arrives in pieces is unmasked piece by piece, `phase` being the number of bytes
 /// that went before.
+#[inline]
 pub fn apply(bytes: &mut [u8], key: [u8; 4], phase: usize) {
-    let key = turned(key, phase);
-    let half = u32::from_ne_bytes(key);
-    let whole = u64::from(half) << 32 | u64::from(half);
+    let key = kernel::turned(u32::from_ne_bytes(key), phase);
+    let start = bytes.as_mut_ptr();
+    // SAFETY: `bytes` may be read and written, and `level` gives only what the CPU has.
+    unsafe { run(simd::level, start, start, bytes.len(), key) };
+}
 
-    let (words, rest) = bytes.as_chunks_mut::<8>();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ whole).to_ne_bytes();
-    }
-    let (words, rest) = rest.as_chunks_mut::<4>();
-    for word in words {
-        *word = (u32::from_ne_bytes(*word) ^ half).to_ne_bytes();
-    }
-    for (byte, key) in rest.iter_mut().zip(key) {
-        *byte ^= key;
-    }
+/// Writes to `target` what [`apply`] would make of `source`, in one pass.
+///
+/// All of `target` is initialised when this returns.
+///
+/// # Panics
+/// If the two differ in length.
+#[inline]
+pub fn copy(source: &[u8], target: &mut [MaybeUninit<u8>], key: [u8; 4], phase: usize) {
+    assert_eq!(source.len(), target.len(), "a copy is as long as what it is made from");
+    let key = kernel::turned(u32::from_ne_bytes(key), phase);
+    let (from, to) = (source.as_ptr(), target.as_mut_ptr().cast());
+    // SAFETY: the slices have the same length, and one that is lent for writing overlaps no other;
+    // `level` gives only what the CPU has.
+    unsafe { run(simd::level, from, to, source.len(), key) };
+}
+
+/// Appends to `out` what [`apply`] would make of `source`, in one pass.
+#[inline]
+pub fn append(source: &[u8], key: [u8; 4], phase: usize, out: &mut BytesMut) {
+    out.reserve(source.len());
+    copy(source, &mut out.spare_capacity_mut()[..source.len()], key, phase);
+    // SAFETY: `copy` has initialised as many bytes behind the old end.
+    unsafe { out.set_len(out.len() + source.len()) };
 }
 
 /// The key as it stands for a byte that `phase` others precede.
-pub(crate) fn turned(mut key: [u8; 4], phase: usize) -> [u8; 4] {
-    key.rotate_left(phase % 4);
-    key
+#[inline]
+pub(crate) fn turned(key: [u8; 4], phase: usize) -> [u8; 4] {
+    kernel::turned(u32::from_ne_bytes(key), phase).to_ne_bytes()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn naive(bytes: &mut [u8], key: [u8; 4], phase: usize) {
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte ^= key[(phase + i) % 4];
+/// # Safety
+/// `length` bytes may be read from `source` on and written from `target` on; the two are the same
+/// address or do not overlap. `level` gives a level that the CPU has.
+#[inline]
+unsafe fn run(
+    level: impl FnOnce() -> Level,
+    source: *const u8,
+    target: *mut u8,
+    length: usize,
+    key: u32,
+) {
+    // SAFETY: the caller's promise; what is left for the kernels has more than `SHORT_MAX` bytes.
+    unsafe {
+        if length <= SHORT_MAX {
+            return kernel::short(source, target, length, key);
         }
-    }
-
-    #[test]
-    fn every_length_offset_and_phase_agrees_with_the_naive_loop() {
-        let mut random = fastrand::Rng::with_seed(1);
-        let source: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(600).collect();
-        let key = [0x12, 0x00, 0xff, 0x81];
-        for length in 0..=515 {
-            for offset in 0..=16 {
-                for phase in 0..=4 {
-                    let (mut fast, mut slow) = (source.clone(), source.clone());
-                    apply(&mut fast[offset..offset + length], key, phase);
-                    naive(&mut slow[offset..offset + length], key, phase);
-                    assert_eq!(fast, slow, "length {length}, offset {offset}, phase {phase}");
-                }
-            }
+        match level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => x86::avx512(source, target, length, key),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => x86::avx2(source, target, length, key),
+            #[cfg(target_arch = "x86_64")]
+            Level::Sse2 => x86::sse2(source, target, length, key),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Level::Neon => neon::run(source, target, length, key),
+            _ => kernel::portable(source, target, length, key),
         }
-    }
-
-    #[test]
-    fn the_largest_phase_does_not_overflow() {
-        let mut bytes = [0; 3];
-        apply(&mut bytes, [1, 2, 3, 4], usize::MAX);
-        assert_eq!(bytes, [4, 1, 2]);
     }
 }
