@@ -1,6 +1,6 @@
 use crate::Violation;
 use crate::frame::CONTROL_MAX;
-use std::num::NonZeroU16;
+use core::num::NonZeroU16;
 
 /// A close code that may stand in a Close frame (RFC 6455 §7.4 and the IANA registry: 1000 to 1003,
 /// 1007 to 1014, 3000 to 4999).
@@ -61,7 +61,7 @@ pub(crate) fn check_part(body: &[u8]) -> Result<(), Violation> {
 
 /// Passes what is UTF-8 up to a last character that is not whole.
 fn check_reason(reason: &[u8]) -> Result<(), Violation> {
-    match std::str::from_utf8(reason) {
+    match core::str::from_utf8(reason) {
         Err(error) if error.error_len().is_some() => Err(Violation::CloseReasonNotUtf8),
         _ => Ok(()),
     }

@@ -65,6 +65,12 @@ pub enum Violation {
         /// The limit, in frames.
         max: u32,
     },
+    /// An unfinished message that would pin more than [`Limits::pinned_max`](crate::Limits::pinned_max).
+    #[error("an unfinished message is longer than the {max} bytes held for it")]
+    TooMuchPinned {
+        /// The limit, in bytes.
+        max: u64,
+    },
 }
 
 impl Violation {
@@ -72,7 +78,10 @@ impl Violation {
     pub const fn is_limit(&self) -> bool {
         matches!(
             self,
-            Self::FrameTooLong { .. } | Self::MessageTooLong { .. } | Self::TooManyFragments { .. }
+            Self::FrameTooLong { .. }
+                | Self::MessageTooLong { .. }
+                | Self::TooManyFragments { .. }
+                | Self::TooMuchPinned { .. }
         )
     }
 

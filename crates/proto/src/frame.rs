@@ -30,7 +30,7 @@ pub(crate) const PONG: u8 = 10;
 
 const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
-const MASK: u8 = 0x80;
+pub(crate) const MASK: u8 = 0x80;
 
 /// The first byte of a header: FIN and the opcode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub(crate) struct First(u8);
 impl First {
     pub(crate) const fn new(opcode: u8, fin: bool) -> Self {
         Self(if fin { FIN | opcode } else { opcode })
+    }
+
+    pub(crate) const fn byte(self) -> u8 {
+        self.0
     }
 
     pub(crate) const fn fin(self) -> bool {
@@ -201,23 +205,61 @@ fn widened(known: &[u8], width: usize, filler: u8) -> u64 {
 
 /// Appends a frame; with a key it is masked.
 pub(crate) fn write(first: First, payload: &[u8], key: Option<[u8; 4]>, out: &mut BytesMut) {
-    let mask = if key.is_some() { MASK } else { 0 };
-    let length = payload.len() as u64;
     out.reserve(HEADER_MAX + payload.len());
-    match length {
-        0..LENGTH_OF_2_MIN => out.extend_from_slice(&[first.0, mask | length as u8]),
-        LENGTH_OF_2_MIN..LENGTH_OF_8_MIN => {
-            let [high, low] = (length as u16).to_be_bytes();
-            out.extend_from_slice(&[first.0, mask | 126, high, low]);
-        }
-        LENGTH_OF_8_MIN.. => {
-            out.extend_from_slice(&[first.0, mask | 127]);
-            out.extend_from_slice(&length.to_be_bytes());
-        }
+    let (header, size) = header(first, payload.len(), key);
+    // All of it, because a copy of known length is two stores.
+    let start = out.len();
+    out.extend_from_slice(&header);
+    out.truncate(start + size);
+    match key {
+        None => out.extend_from_slice(payload),
+        Some(key) => mask::append(payload, key, 0, out),
     }
-    let Some(key) = key else { return out.extend_from_slice(payload) };
-    out.extend_from_slice(&key);
-    mask::append(payload, key, 0, out);
+}
+
+/// Makes `bytes[room..]` the payload of a frame whose header ends where it begins; with a key it is
+/// masked. Gives the frame back.
+pub(crate) fn write_in_place(
+    first: First,
+    key: Option<[u8; 4]>,
+    bytes: &mut [u8],
+    room: usize,
+) -> &mut [u8] {
+    let (header, size) = header(first, bytes.len() - room, key);
+    assert!(size <= room, "{room} bytes are no room for a header of {size}");
+    if let Some(key) = key {
+        mask::apply(&mut bytes[room..], key, 0);
+    }
+    let frame = &mut bytes[room - size..];
+    frame[..size].copy_from_slice(&header[..size]);
+    frame
+}
+
+/// The header for a payload of `length` bytes, and how long it is.
+#[inline]
+fn header(first: First, length: usize, key: Option<[u8; 4]>) -> ([u8; HEADER_MAX], usize) {
+    let mask = if key.is_some() { MASK } else { 0 };
+    let mut header = [0; HEADER_MAX];
+    header[0] = first.0;
+    let size = match length as u64 {
+        length @ 0..LENGTH_OF_2_MIN => {
+            header[1] = mask | length as u8;
+            2
+        }
+        length @ LENGTH_OF_2_MIN..LENGTH_OF_8_MIN => {
+            header[1] = mask | 126;
+            header[2..4].copy_from_slice(&(length as u16).to_be_bytes());
+            4
+        }
+        length @ LENGTH_OF_8_MIN.. => {
+            header[1] = mask | 127;
+            header[2..10].copy_from_slice(&length.to_be_bytes());
+            10
+        }
+    };
+    let Some(key) = key else { return (header, size) };
+    header[size..size + 4].copy_from_slice(&key);
+    (header, size + 4)
 }
 
 /// How many bytes a frame takes that we send as `role` with `payload` bytes in it.

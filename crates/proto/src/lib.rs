@@ -48,6 +48,8 @@
 //! # Ok::<(), Violation>(())
 //! ```
 
+extern crate alloc;
+
 mod close;
 mod connection;
 mod error;
@@ -58,6 +60,7 @@ pub mod mask;
 mod message;
 mod pending;
 mod scratch;
+mod short;
 #[doc(hidden)]
 pub mod simd;
 mod text;
@@ -68,6 +71,6 @@ pub use connection::{Connection, Role, State, encode_shared};
 pub use error::Violation;
 pub use frame::frame_len;
 pub use limits::Limits;
-pub use message::{Fragment, Incoming, Message, Payload};
+pub use message::{Fragment, Incoming, Kind, Message, Payload};
 pub use scratch::Scratch;
 pub use text::Text;

@@ -1,7 +1,25 @@
 use crate::frame::{BINARY, CONTINUATION, First, TEXT};
 use crate::{CloseCode, Text};
-use bytes::BytesMut;
-use std::ops::Deref;
+use alloc::vec::Vec;
+use core::ops::Deref;
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8 text (opcode 1).
+    Text,
+    /// Bytes (opcode 2).
+    Binary,
+}
+
+impl Kind {
+    pub(crate) fn opcode(self) -> u8 {
+        match self {
+            Self::Text => TEXT,
+            Self::Binary => BINARY,
+        }
+    }
+}
 
 /// A message to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +39,21 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether it is text.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Binary(_) => Kind::Binary,
+        }
+    }
+
     /// The message as frames of at most `payload_max` bytes each; one, if it is empty.
     ///
     /// # Panics
     /// If `payload_max` is zero.
     pub fn fragments(self, payload_max: usize) -> impl Iterator<Item = Fragment<'a>> {
         let mut next = Some(0);
-        std::iter::from_fn(move || {
+        core::iter::from_fn(move || {
             let fragment = self.fragment(next?, payload_max);
             next = (!fragment.last).then_some(next? + fragment.payload.len());
             Some(fragment)
@@ -43,11 +69,7 @@ impl<'a> Message<'a> {
         assert!(payload_max > 0, "a message cannot be cut into empty fragments");
         let rest = &self.as_bytes()[offset..];
         let payload = &rest[..rest.len().min(payload_max)];
-        let opcode = match self {
-            _ if offset > 0 => CONTINUATION,
-            Self::Text(_) => TEXT,
-            Self::Binary(_) => BINARY,
-        };
+        let opcode = if offset > 0 { CONTINUATION } else { self.kind().opcode() };
         Fragment { opcode, last: payload.len() == rest.len(), payload }
     }
 }
@@ -103,11 +125,12 @@ pub enum Payload<'a> {
     /// In the input.
     Lent(&'a mut [u8]),
     /// Gathered from several pieces. Give it back with [`Scratch::reclaim`](crate::Scratch::reclaim).
-    Owned(BytesMut),
+    Owned(Vec<u8>),
 }
 
 impl Deref for Payload<'_> {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         match self {
             Self::Lent(bytes) => bytes,
@@ -125,6 +148,7 @@ impl PartialEq for Payload<'_> {
 impl Eq for Payload<'_> {}
 
 impl<'a> From<Incoming<'a>> for Payload<'a> {
+    #[inline]
     fn from(incoming: Incoming<'a>) -> Self {
         match incoming {
             Incoming::Text(text) | Incoming::Close(_, text) => text.into(),

@@ -3,16 +3,17 @@
 //! connection owns no heap; [`Scratch`] keeps the boxes and buffers for whoever needs one next.
 
 use crate::frame::{BINARY, CONTROL_MAX, HEADER_MAX, TEXT, Unfinished};
+use crate::scratch::make_room;
 use crate::text::TextBuffer;
-use crate::{Incoming, Scratch, Violation};
-use bytes::BytesMut;
+use crate::{Incoming, Payload, Scratch, Violation};
+use alloc::vec::Vec;
 
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     /// The start of a header.
     pub(crate) header: Short<HEADER_MAX>,
     /// The start of a control frame's payload.
-    pub(crate) control: BytesMut,
+    pub(crate) control: Short<CONTROL_MAX>,
     /// The message that is being gathered.
     pub(crate) message: Option<Gathered>,
     /// The payload of the newest ping that was not answered.
@@ -20,22 +21,24 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// Whether no byte of the stream is kept here.
+    pub(crate) fn has_no_input(&self) -> bool {
+        self.header.is_empty() && self.control.is_empty() && self.message.is_none()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.header.is_empty()
-            && self.control.capacity() == 0
-            && self.message.is_none()
-            && self.ping.is_none()
+        self.has_no_input() && self.ping.is_none()
     }
 
     /// Bytes of heap behind this one.
     pub(crate) fn held(&self) -> usize {
-        self.control.capacity() + self.message.as_ref().map_or(0, Gathered::capacity)
+        self.message.as_ref().map_or(0, Gathered::capacity)
     }
 
     /// Drops what was half received; an unanswered ping stays.
     pub(crate) fn forget_input(&mut self, scratch: &mut Scratch) {
         self.header.clear();
-        scratch.return_buffer(std::mem::take(&mut self.control));
+        self.control.clear();
         if let Some(message) = self.message.take() {
             scratch.return_buffer(message.into_memory());
         }
@@ -83,30 +86,36 @@ pub(crate) struct Gathered {
     data: Data,
     /// Frames begun so far.
     pub(crate) fragments: u32,
+    /// The most bytes that the message can still come to.
+    pub(crate) bytes_max: usize,
 }
 
 #[derive(Debug)]
 enum Data {
     Text(TextBuffer),
-    Binary(BytesMut),
+    Binary(Vec<u8>),
 }
 
 impl Gathered {
     /// An empty message of the type that `opcode` names, which must be a data frame's.
-    pub(crate) fn new(opcode: u8, memory: BytesMut) -> Self {
+    pub(crate) fn new(opcode: u8, memory: Vec<u8>) -> Self {
         let data = match opcode {
             TEXT => Data::Text(TextBuffer::new(memory)),
             BINARY => Data::Binary(memory),
             other => unreachable!("opcode {other} begins no message"),
         };
-        Self { data, fragments: 1 }
+        Self { data, fragments: 0, bytes_max: 0 }
     }
 
     /// Appends an unmasked piece. The memory grows with what arrives, never with what is announced.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
         match &mut self.data {
-            Data::Text(text) => text.push(piece).map_err(|_| Violation::TextNotUtf8),
+            Data::Text(text) => {
+                text.make_room(piece.len(), self.bytes_max);
+                text.push(piece).map_err(|_| Violation::TextNotUtf8)
+            }
             Data::Binary(bytes) => {
+                make_room(bytes, piece.len(), self.bytes_max);
                 bytes.extend_from_slice(piece);
                 Ok(())
             }
@@ -120,7 +129,7 @@ impl Gathered {
                 Ok(text) => Ok(Incoming::Text(text)),
                 Err(_) => Err(Violation::TextNotUtf8),
             },
-            Data::Binary(bytes) => Ok(Incoming::Binary(crate::Payload::Owned(bytes))),
+            Data::Binary(bytes) => Ok(Incoming::Binary(Payload::Owned(bytes))),
         }
     }
 
@@ -139,7 +148,7 @@ impl Gathered {
         }
     }
 
-    fn into_memory(self) -> BytesMut {
+    fn into_memory(self) -> Vec<u8> {
         match self.data {
             Data::Text(text) => text.into_memory(),
             Data::Binary(bytes) => bytes,

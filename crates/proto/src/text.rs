@@ -3,10 +3,12 @@
 #![allow(unsafe_code)] // `as_str` is called for each message, and the bytes were checked already.
 
 use crate::Payload;
+use crate::scratch::make_room;
+use crate::short;
 use crate::utf8::{self, NotUtf8, Validator};
-use bytes::BytesMut;
-use std::fmt;
-use std::ops::Deref;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Deref;
 
 /// A payload that is valid UTF-8.
 #[derive(PartialEq, Eq)]
@@ -19,17 +21,25 @@ impl<'a> Text<'a> {
         if utf8::is_valid(&payload) { Ok(Self(payload)) } else { Err(NotUtf8) }
     }
 
+    /// Unmasks and checks a whole message of at most [`short::SHORT_MAX`] bytes.
+    #[inline(always)]
+    pub(crate) fn unmask_short(bytes: &'a mut [u8], key: [u8; 4]) -> Result<Self, NotUtf8> {
+        let is_ascii = short::unmask(bytes, key);
+        if is_ascii { Ok(Self(Payload::Lent(bytes))) } else { Self::new(Payload::Lent(bytes)) }
+    }
+
     /// The text.
     #[inline]
     pub fn as_str(&self) -> &str {
         // SAFETY: `new` and `TextBuffer::finish`, the only places that make a `Text`, have validated
         // these bytes. The payload is private and lent as `&str` only, so they have not changed.
-        unsafe { std::str::from_utf8_unchecked(&self.0) }
+        unsafe { core::str::from_utf8_unchecked(&self.0) }
     }
 }
 
 impl Deref for Text<'_> {
     type Target = str;
+    #[inline]
     fn deref(&self) -> &str {
         self.as_str()
     }
@@ -42,6 +52,7 @@ impl fmt::Debug for Text<'_> {
 }
 
 impl<'a> From<Text<'a>> for Payload<'a> {
+    #[inline]
     fn from(text: Text<'a>) -> Self {
         text.0
     }
@@ -50,13 +61,13 @@ impl<'a> From<Text<'a>> for Payload<'a> {
 /// A text that arrives in pieces and is validated as they come.
 #[derive(Debug)]
 pub(crate) struct TextBuffer {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     validator: Validator,
 }
 
 impl TextBuffer {
     /// An empty text that gathers in `memory`.
-    pub(crate) fn new(mut memory: BytesMut) -> Self {
+    pub(crate) fn new(mut memory: Vec<u8>) -> Self {
         memory.clear();
         Self { bytes: memory, validator: Validator::default() }
     }
@@ -68,9 +79,14 @@ impl TextBuffer {
         match checked {
             Ok(()) => self.bytes.extend_from_slice(piece),
             // The validator may have passed a part of the piece: both go back to the start.
-            Err(NotUtf8) => *self = Self::new(std::mem::take(&mut self.bytes)),
+            Err(NotUtf8) => *self = Self::new(core::mem::take(&mut self.bytes)),
         }
         checked
+    }
+
+    /// Makes room for `more` bytes in memory that never needs more than `most`.
+    pub(crate) fn make_room(&mut self, more: usize, most: usize) {
+        make_room(&mut self.bytes, more, most);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -82,7 +98,7 @@ impl TextBuffer {
     }
 
     /// The memory, for another use.
-    pub(crate) fn into_memory(self) -> BytesMut {
+    pub(crate) fn into_memory(self) -> Vec<u8> {
         self.bytes
     }
 
@@ -102,14 +118,14 @@ mod tests {
 
     #[test]
     fn a_text_never_holds_what_its_memory_held_before() {
-        let mut text = TextBuffer::new(BytesMut::from(&b"\xff\xff"[..]));
+        let mut text = TextBuffer::new(b"\xff\xff".to_vec());
         text.push(b"ok").unwrap();
         assert_eq!(text.finish().unwrap().as_str(), "ok");
     }
 
     #[test]
     fn a_piece_that_fails_takes_the_text_back_to_the_start() {
-        let mut text = TextBuffer::new(BytesMut::new());
+        let mut text = TextBuffer::new(Vec::new());
         text.push(b"begun \xe6\xb0").unwrap();
         assert_eq!(text.push(b"\xb4\xff"), Err(NotUtf8));
         assert_eq!(text.finish().unwrap().as_str(), "");

@@ -52,7 +52,7 @@ impl Validator {
         let mut character = [0; 4];
         character[..carried].copy_from_slice(&self.carry[..carried]);
         character[carried] = byte;
-        self.carried = match std::str::from_utf8(&character[..=carried]) {
+        self.carried = match core::str::from_utf8(&character[..=carried]) {
             Ok(_) => 0,
             Err(error) if error.error_len().is_none() => self.carried + 1,
             Err(_) => return Err(NotUtf8),
@@ -88,7 +88,7 @@ mod tests {
 
     /// What std says of a prefix: whether more bytes could still make it valid.
     fn may_go_on(prefix: &[u8]) -> bool {
-        !std::str::from_utf8(prefix).is_err_and(|error| error.error_len().is_some())
+        !core::str::from_utf8(prefix).is_err_and(|error| error.error_len().is_some())
     }
 
     fn check_in_pieces(bytes: &[u8], cuts: [usize; 2]) {
@@ -102,7 +102,7 @@ mod tests {
                 return;
             }
         }
-        assert_eq!(validator.is_complete(), std::str::from_utf8(bytes).is_ok(), "{bytes:x?}");
+        assert_eq!(validator.is_complete(), core::str::from_utf8(bytes).is_ok(), "{bytes:x?}");
     }
 
     fn check_every_split(bytes: &[u8]) {

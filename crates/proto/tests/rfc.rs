@@ -3,9 +3,9 @@
 mod common;
 
 use bytes::BytesMut;
-use common::{Seen, Side, frame, frames, header, other};
+use common::{Seen, Side, fails_at, frame, frames, header, is_heard_as, other};
 use halfopen_proto::{
-    CloseCode, Connection, Limits, Message, Role, State, Violation, encode_shared, frame_len,
+    CloseCode, Connection, Kind, Limits, Message, Role, State, Violation, encode_shared, frame_len,
 };
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
@@ -21,51 +21,78 @@ const BINARY_BEGINS: u8 = 0x02;
 const GOES_ON: u8 = 0x00;
 const ENDS: u8 = 0x80;
 
-/// Checks that the other side of `from` finds the fault at byte `at` of `wire` (counted from one)
-/// and not before, finds the same however the wire is cut, and tells its peer `code`.
-#[track_caller]
-fn fails_at(from: Role, wire: &[u8], at: usize, violation: Violation, code: u16) {
-    let fault = Seen::Fault(violation);
-    let whole = Side::new(other(from)).hear(wire);
-    assert_eq!(whole.last(), Some(&fault), "in one piece");
-
-    let mut slow = Side::new(other(from));
-    for (i, byte) in wire.iter().enumerate() {
-        let heard = slow.hear(&[*byte]);
-        assert_eq!(heard.contains(&fault), i + 1 == at, "byte {} of {wire:x?}", i + 1);
-    }
-    assert_eq!(slow.connection.state(), State::Closed);
-    assert_eq!(slow.fail(&violation), (code, violation.to_string()));
-    for cut in 0..=wire.len() {
-        assert_eq!(Side::new(other(from)).hear_cut(wire, &[cut]), whole, "cut at {cut}");
-    }
-}
-
-/// Checks that the other side of `from` makes `expected` of `wire`, however it is cut once.
-#[track_caller]
-fn is_heard_as(from: Role, wire: &[u8], expected: &[Seen]) {
-    for cut in 0..=wire.len() {
-        assert_eq!(Side::new(other(from)).hear_cut(wire, &[cut]), expected, "cut at {cut}");
-    }
-}
-
 fn text(text: &str) -> Seen {
     Seen::Text(text.to_owned())
 }
 
+/// Everything that a side can say, each frame alone.
+fn all_that_is_sent(role: Role) -> Vec<BytesMut> {
+    let mut wires = Vec::new();
+    let mut say = |what: &dyn Fn(&mut Side, &mut BytesMut) -> bool| {
+        let (mut side, mut out) = (Side::new(role), BytesMut::new());
+        side.hear(&frame(other(role), PING, b"beat"));
+        assert!(what(&mut side, &mut out));
+        wires.push(out);
+    };
+    let [first, second] = [0, 1].map(|offset| Message::Text("ab").fragment(offset, 1));
+    say(&|side, out| side.connection.encode(Message::Text("Hello"), KEY, out));
+    say(&|side, out| side.connection.encode(Message::Binary(&[7; 200]), KEY, out));
+    say(&|side, out| side.connection.encode(Message::Binary(&[7; 70_000]), KEY, out));
+    say(&|side, out| side.connection.encode_fragment(first, KEY, out));
+    say(&|side, out| {
+        let begun = side.connection.encode_fragment(first, KEY, &mut BytesMut::new());
+        begun && side.connection.encode_fragment(second, KEY, out)
+    });
+    say(&|side, out| side.connection.encode_ping(b"ping", KEY, out));
+    say(&|side, out| side.connection.encode_pong(KEY, &mut side.scratch, out));
+    say(&|side, out| side.connection.encode_close(Some(CloseCode::NORMAL), "bye", KEY, out));
+    say(&|side, out| side.connection.fail(&Violation::Masked, KEY, out));
+    say(&|side, out| {
+        let mut bytes = *b"..............in place";
+        let made = side.connection.encode_in_place(Kind::Text, KEY, &mut bytes, 14);
+        made.is_some_and(|frame| {
+            out.extend_from_slice(frame);
+            true
+        })
+    });
+    wires
+}
+
+#[test]
+fn s5_1_a_client_masks_every_frame_that_it_sends_and_a_server_none() {
+    for wire in all_that_is_sent(Role::Client) {
+        assert_eq!(wire[1] & 0x80, 0x80, "{wire:x?}");
+        let key_at = match wire[1] & 0x7f {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        assert_eq!(wire[key_at..key_at + 4], KEY);
+    }
+    for wire in all_that_is_sent(Role::Server) {
+        assert_eq!(wire[1] & 0x80, 0, "{wire:x?}");
+    }
+}
+
 #[test]
 fn s5_1_a_server_refuses_an_unmasked_frame_and_a_client_a_masked_one() {
-    let unmasked = frame(Role::Server, TEXT, b"Hello");
-    let mut server = Side::new(Role::Server);
-    assert_eq!(server.hear(&unmasked[..1]), []);
-    assert_eq!(server.hear(&unmasked[1..]), [Seen::Fault(Violation::Unmasked)]);
-    assert_eq!(server.fail(&Violation::Unmasked).0, 1002);
-
-    let masked = frame(Role::Client, TEXT, b"Hello");
-    let mut client = Side::new(Role::Client);
-    assert_eq!(client.hear(&masked[..1]), []);
-    assert_eq!(client.hear(&masked[1..]), [Seen::Fault(Violation::Masked)]);
-    assert_eq!(client.fail(&Violation::Masked).0, 1002);
+    for first in [TEXT, BINARY, CLOSE, PING, PONG, TEXT_BEGINS, BINARY_BEGINS] {
+        for payload in [&b""[..], b"Hello", &[7; 125]] {
+            let unmasked = frame(Role::Server, first, payload);
+            fails_at(Role::Client, &unmasked, 2, Violation::Unmasked, 1002);
+            let masked = frame(Role::Client, first, payload);
+            fails_at(Role::Server, &masked, 2, Violation::Masked, 1002);
+        }
+    }
+    let unmasked = header(Role::Server, BINARY, 70_000);
+    fails_at(Role::Client, &unmasked, 2, Violation::Unmasked, 1002);
+    for (from, violation) in
+        [(Role::Client, Violation::Unmasked), (Role::Server, Violation::Masked)]
+    {
+        let begun = frame(from, TEXT_BEGINS, b"a");
+        let wire = [&begun[..], &frame(other(from), ENDS, b"b")].concat();
+        fails_at(from, &wire, begun.len() + 2, violation, 1002);
+    }
 }
 
 #[test]
@@ -111,18 +138,25 @@ fn s5_2_lengths_take_their_shortest_form_in_both_directions() {
 fn s5_2_a_length_not_in_its_shortest_form_fails_as_soon_as_that_is_certain() {
     for (from, mask) in [(Role::Client, 0x80), (Role::Server, 0)] {
         let violation = Violation::NonMinimalLength;
-        fails_at(from, &[BINARY, mask | 126, 0, 125], 4, violation, 1002);
-        fails_at(from, &[BINARY, mask | 126, 0, 0], 4, violation, 1002);
-        // Six zeros leave no more than 16 bits.
-        fails_at(from, &[BINARY, mask | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], 8, violation, 1002);
+        for length in 0..126u16 {
+            let wire = [&[BINARY, mask | 126][..], &length.to_be_bytes()].concat();
+            fails_at(from, &wire, 4, violation, 1002);
+        }
+        for length in [0u64, 5, 125, 126, 0xff, 0xfffe, 0xffff] {
+            // Six zeros leave no more than 16 bits.
+            let wire = [&[BINARY, mask | 127][..], &length.to_be_bytes()].concat();
+            fails_at(from, &wire, 8, violation, 1002);
+        }
     }
 }
 
 #[test]
 fn s5_2_a_length_with_its_top_bit_set_fails_at_that_byte() {
     for (from, mask) in [(Role::Client, 0x80), (Role::Server, 0)] {
-        let wire = [BINARY, mask | 127, 0x80, 0, 0, 0, 0, 0, 0, 1];
-        fails_at(from, &wire, 3, Violation::LengthTopBit, 1002);
+        for length in [1 << 63, (1 << 63) + 5, u64::MAX] {
+            let wire = [&[BINARY, mask | 127][..], &length.to_be_bytes()].concat();
+            fails_at(from, &wire, 3, Violation::LengthTopBit, 1002);
+        }
     }
 }
 
@@ -133,6 +167,20 @@ fn s5_3_any_key_unmasks_also_zero() {
         Connection::new(Role::Client).encode(Message::Text("Hello"), key, &mut wire);
         is_heard_as(Role::Client, &wire, &[text("Hello")]);
     }
+}
+
+#[test]
+fn s5_3_each_frame_has_its_own_key_and_the_mask_changes_no_length() {
+    let mut wire = BytesMut::new();
+    let mut client = Connection::new(Role::Client);
+    for key in [KEY, [1, 2, 3, 4], [0; 4]] {
+        let before = wire.len();
+        client.encode(Message::Text("Hello"), key, &mut wire);
+        assert_eq!(wire.len() - before, 6 + 5);
+        assert_eq!(wire[before + 2..before + 6], key);
+    }
+    assert_eq!(&wire[wire.len() - 5..], b"Hello");
+    is_heard_as(Role::Client, &wire, &[text("Hello"), text("Hello"), text("Hello")]);
 }
 
 #[test]
@@ -213,6 +261,55 @@ fn s5_4_a_message_begun_inside_another_of_ours_is_our_own_fault() {
 }
 
 #[test]
+#[should_panic(expected = "must not interleave")]
+fn s5_4_a_continuation_of_nothing_of_ours_is_our_own_fault() {
+    let last = Message::Text("Hello").fragment(3, 2);
+    Connection::new(Role::Server).encode_fragment(last, KEY, &mut BytesMut::new());
+}
+
+#[test]
+fn s5_4_the_first_frame_says_what_the_message_is() {
+    for from in BOTH {
+        let binary: [(u8, &[u8]); 2] = [(BINARY_BEGINS, b"\xff"), (ENDS, b"\xfe")];
+        is_heard_as(from, &frames(from, &binary), &[Seen::Binary(vec![0xff, 0xfe])]);
+        let both: [(u8, &[u8]); 2] = [(TEXT_BEGINS, b"a"), (ENDS, b"b")];
+        is_heard_as(from, &frames(from, &both), &[text("ab")]);
+    }
+}
+
+#[test]
+fn s5_4_a_control_frame_is_answered_while_a_message_is_unfinished() {
+    for from in BOTH {
+        let mut side = Side::new(other(from));
+        side.hear(&frames(from, &[(TEXT_BEGINS, b"Hel"), (PING, b"p")]));
+        assert!(side.connection.owes_pong());
+        let mut out = BytesMut::new();
+        assert!(side.connection.encode_pong(KEY, &mut side.scratch, &mut out));
+        assert_eq!(Side::new(from).hear(&out), [Seen::Pong(b"p".to_vec())]);
+        assert_eq!(side.hear(&frame(from, ENDS, b"lo")), [text("Hello")]);
+    }
+}
+
+#[test]
+#[should_panic(expected = "at most 125 bytes")]
+fn s5_5_a_ping_of_ours_over_125_bytes_is_our_own_fault() {
+    Connection::new(Role::Server).encode_ping(&[0; 126], KEY, &mut BytesMut::new());
+}
+
+#[test]
+fn s5_5_what_we_send_in_control_frames_is_whole_and_at_most_125_bytes() {
+    for role in BOTH {
+        let (mut side, mut wire) = (Side::new(role), BytesMut::new());
+        side.hear(&frame(other(role), PING, &[7; 125]));
+        side.connection.encode_ping(&[8; 125], KEY, &mut wire);
+        side.connection.encode_pong(KEY, &mut side.scratch, &mut wire);
+        side.connection.encode_close(Some(CloseCode::NORMAL), &"x".repeat(1000), KEY, &mut wire);
+        let close = Seen::Close(Some(1000), "x".repeat(123));
+        is_heard_as(role, &wire, &[Seen::Ping(vec![8; 125]), Seen::Pong(vec![7; 125]), close]);
+    }
+}
+
+#[test]
 fn s5_5_a_control_frame_over_125_bytes_fails_at_its_second_byte() {
     for from in BOTH {
         for first in [CLOSE, PING, PONG] {
@@ -256,6 +353,40 @@ fn s5_5_1_a_close_without_code_is_answered_by_one_without_code() {
     let mut out = BytesMut::new();
     assert!(server.connection.encode_close(None, "", [0; 4], &mut out));
     assert_eq!(&out[..], b"\x88\x00");
+}
+
+#[test]
+fn s5_5_1_a_reason_needs_a_code() {
+    let mut out = BytesMut::new();
+    assert!(Connection::new(Role::Server).encode_close(None, "lost", KEY, &mut out));
+    assert_eq!(&out[..], b"\x88\x00");
+}
+
+#[test]
+fn s5_5_1_a_message_of_ours_may_be_finished_before_we_answer_a_close() {
+    for role in BOTH {
+        let (mut side, mut wire) = (Side::new(role), BytesMut::new());
+        let [first, last] = [0, 3].map(|offset| Message::Text("Hello").fragment(offset, 3));
+        side.connection.encode_fragment(first, KEY, &mut wire);
+        side.hear(&frame(other(role), CLOSE, b""));
+        assert!(side.connection.encode_fragment(last, KEY, &mut wire));
+        assert!(side.connection.encode_close(None, "", KEY, &mut wire));
+        assert_eq!(side.connection.state(), State::Closed);
+        is_heard_as(role, &wire, &[text("Hello"), Seen::Close(None, String::new())]);
+    }
+}
+
+#[test]
+fn s5_5_1_closes_that_cross_close_both_sides() {
+    let (mut client, mut server) = (Side::new(Role::Client), Side::new(Role::Server));
+    let [mut from_client, mut from_server] = [BytesMut::new(), BytesMut::new()];
+    client.connection.encode_close(Some(CloseCode::NORMAL), "", KEY, &mut from_client);
+    server.connection.encode_close(Some(CloseCode::GOING_AWAY), "", KEY, &mut from_server);
+    assert_eq!(server.hear(&from_client), [Seen::Close(Some(1000), String::new())]);
+    assert_eq!(client.hear(&from_server), [Seen::Close(Some(1001), String::new())]);
+    for side in [client, server] {
+        assert_eq!(side.connection.state(), State::Closed);
+    }
 }
 
 #[test]
@@ -343,6 +474,28 @@ fn s5_5_2_a_ping_is_owed_a_pong_with_its_payload() {
 }
 
 #[test]
+fn s5_5_2_a_ping_behind_a_close_is_owed_nothing() {
+    for from in BOTH {
+        let mut side = Side::new(other(from));
+        side.hear(&frames(from, &[(CLOSE, b""), (PING, b"late")]));
+        assert!(!side.connection.owes_pong());
+    }
+}
+
+#[test]
+fn s5_5_3_a_pong_carries_the_payload_of_its_ping() {
+    for from in BOTH {
+        for length in 0..=125 {
+            let payload: Vec<u8> = (0..length).collect();
+            let (mut side, mut out) = (Side::new(other(from)), BytesMut::new());
+            side.hear(&frame(from, PING, &payload));
+            assert!(side.connection.encode_pong(KEY, &mut side.scratch, &mut out));
+            assert_eq!(Side::new(from).hear(&out), [Seen::Pong(payload)]);
+        }
+    }
+}
+
+#[test]
 fn s5_5_3_only_the_newest_ping_is_answered() {
     let mut client = Side::new(Role::Client);
     client.hear(&frames(Role::Server, &[(PING, b"old"), (TEXT, b"x"), (PING, b"new")]));
@@ -383,6 +536,57 @@ fn s5_7_the_examples_are_written_as_printed() {
     let mut server = Connection::new(Role::Server);
     assert!(fragments.iter().all(|fragment| server.encode_fragment(*fragment, KEY, &mut out)));
     assert_eq!(&out[..], b"\x01\x03Hel\x80\x02lo");
+}
+
+#[test]
+fn s6_1_nothing_is_sent_on_a_connection_that_is_closed() {
+    for role in BOTH {
+        let mut closed = Side::new(role);
+        closed.hear(&frame(other(role), CLOSE, b""));
+        closed.connection.encode_close(None, "", KEY, &mut BytesMut::new());
+        let mut failed = Side::new(role);
+        failed.hear(&[0xff]);
+        for mut side in [closed, failed] {
+            let (mut out, mut bytes) = (BytesMut::new(), [0; 20]);
+            assert_eq!(side.connection.state(), State::Closed);
+            assert!(!side.connection.encode(Message::Text("no"), KEY, &mut out));
+            let fragment = Message::Text("no").fragment(0, 1);
+            assert!(!side.connection.encode_fragment(fragment, KEY, &mut out));
+            assert!(!side.connection.encode_ping(b"", KEY, &mut out));
+            assert_eq!(side.connection.encode_in_place(Kind::Text, KEY, &mut bytes, 14), None);
+            assert!(out.is_empty());
+        }
+    }
+}
+
+#[test]
+fn s6_2_a_message_is_told_when_its_last_byte_is_here_and_not_before() {
+    for from in BOTH {
+        for length in [1, 125, 126, 70_000] {
+            let payload = vec![7; length];
+            let wire = frame(from, BINARY, &payload);
+            let mut side = Side::new(other(from));
+            assert_eq!(side.hear(&wire[..wire.len() - 1]), []);
+            assert_eq!(side.hear(&wire[wire.len() - 1..]), [Seen::Binary(payload)]);
+        }
+    }
+}
+
+#[test]
+fn s7_1_5_the_first_close_counts() {
+    for from in BOTH {
+        let mut side = Side::new(other(from));
+        let wire = frames(from, &[(CLOSE, b"\x03\xe9first"), (CLOSE, b"\x03\xe8second")]);
+        assert_eq!(side.hear(&wire), [Seen::Close(Some(1001), "first".into())]);
+        assert_eq!(side.hear(&frame(from, CLOSE, b"\x03\xe8third")), []);
+    }
+}
+
+#[test]
+fn s7_4_1_codes_that_must_not_be_sent_cannot_be_made() {
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
+        assert_eq!(CloseCode::new(code), None, "{code}");
+    }
 }
 
 #[test]
@@ -552,6 +756,7 @@ fn every_fault_can_be_told_in_a_close_frame() {
         Violation::FrameTooLong { max: u64::MAX },
         Violation::MessageTooLong { max: u64::MAX },
         Violation::TooManyFragments { max: u32::MAX },
+        Violation::TooMuchPinned { max: u64::MAX },
     ];
     for fault in faults {
         let told = Side::new(Role::Server).fail(&fault);

@@ -1,3 +1,4 @@
+mod gather;
 mod receive;
 mod send;
 
@@ -6,6 +7,7 @@ pub use send::encode_shared;
 use crate::CloseCode;
 use crate::frame::First;
 use crate::pending::Pending;
+use alloc::boxed::Box;
 
 /// Which side of the connection we are (RFC 6455 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct Connection {
     /// The first byte of the frame under way.
     first: First,
     role: Role,
+    /// The peer is heard, and what comes next begins a frame that may be a message by itself.
+    ready: bool,
     close_sent: bool,
     close_received: bool,
     failed: bool,
@@ -68,6 +72,7 @@ impl Connection {
             key: [0; 4],
             first: First::default(),
             role,
+            ready: true,
             close_sent: false,
             close_received: false,
             failed: false,
@@ -94,8 +99,7 @@ impl Connection {
 
     /// Whether the peer has begun a frame or a message and not finished it.
     pub fn is_mid_message(&self) -> bool {
-        let begun = |pending: &Pending| pending.message.is_some() || !pending.header.is_empty();
-        self.owed > 0 || self.pending.as_deref().is_some_and(begun)
+        self.owed > 0 || self.pending.as_deref().is_some_and(|pending| !pending.has_no_input())
     }
 
     /// Bytes of heap that the connection holds for what is unfinished.

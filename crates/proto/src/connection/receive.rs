@@ -1,11 +1,25 @@
 //! Bytes in, messages out.
+//!
+//! There are two ways. Most frames are whole messages of at most 125 bytes between two others, and
+//! for them [`Connection::receive_short`] holds one header against all rules at once, inline in the
+//! caller's loop. Whatever it does not like goes the general way, [`Connection::receive_any`], which
+//! knows all rules one by one. Both make the same of the same bytes.
 
 use super::{Connection, Role};
-use crate::frame::{CLOSE, First, Header, PING, PONG, Rules, TEXT};
-use crate::pending::{Gathered, Pending};
+use crate::frame::{CLOSE, First, Header, MASK, PING, PONG, Rules, TEXT};
+use crate::pending::Gathered;
+use crate::short::{self, SHORT_MAX};
 use crate::{Incoming, Limits, Payload, Scratch, Text, Violation, close, mask};
-use bytes::Buf;
-use std::mem::take;
+use core::mem::take;
+
+/// What [`Connection::receive`] gives back.
+pub(super) type Found<'a> = Result<Option<Incoming<'a>>, Violation>;
+
+/// A text in one frame.
+const WHOLE_TEXT: u8 = First::new(TEXT, true).byte();
+/// A binary message in one frame.
+const WHOLE_BINARY: u8 = First::new(crate::frame::BINARY, true).byte();
+const WHOLE_PONG: u8 = First::new(PONG, true).byte();
 
 impl Connection {
     /// Takes the next control frame or whole message from the front of `input`, unmasking in place.
@@ -28,14 +42,102 @@ impl Connection {
         limits: &Limits,
         scratch: &mut Scratch,
     ) -> Result<Option<Incoming<'a>>, Violation> {
-        let found = self.next_incoming(input, limits, scratch);
+        if input.is_empty() {
+            return Ok(None);
+        }
+        if let Some(message) = self.receive_short(input, limits, scratch) {
+            return message.map(Some);
+        }
+        // By value, so that the caller's input need not lie in memory.
+        let (found, rest) = self.receive_any(take(input), limits, scratch);
+        *input = rest;
+        found
+    }
+
+    /// Takes a message in one frame, or a pong, if it is short and whole and nothing came before it.
+    #[inline(always)]
+    fn receive_short<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        limits: &Limits,
+        scratch: &mut Scratch,
+    ) -> Option<Result<Incoming<'a>, Violation>> {
+        let (mask, header) = if self.role == Role::Server { (MASK, 6) } else { (0, 2) };
+        let [first, second, ..] = **input else { return None };
+        // Too long, too, where the mask is missing or should be.
+        let length = usize::from(second ^ mask);
+        let length_max = limits.frame_max.min(limits.message_max).min(SHORT_MAX as u64);
+        let is_known = matches!(first, WHOLE_TEXT | WHOLE_BINARY | WHOLE_PONG);
+        if !(self.ready
+            && is_known
+            && length as u64 <= length_max
+            && header + length <= input.len())
+        {
+            return None;
+        }
+        let frame = skip(input, header + length);
+        let (key, payload) = match self.role {
+            Role::Server => {
+                let (header, payload) = frame.split_first_chunk_mut::<6>()?;
+                ([header[2], header[3], header[4], header[5]], payload)
+            }
+            Role::Client => ([0; 4], &mut frame[2..]),
+        };
+        if first == WHOLE_TEXT {
+            return Some(match Text::unmask_short(payload, key) {
+                Ok(text) => Ok(Incoming::Text(text)),
+                Err(_) => {
+                    *input = &mut [];
+                    Err(self.fail_on_text(scratch))
+                }
+            });
+        }
+        if self.role == Role::Server {
+            short::unmask(payload, key);
+        }
+        let payload = Payload::Lent(payload);
+        Some(Ok(if first == WHOLE_PONG {
+            Incoming::Pong(payload)
+        } else {
+            Incoming::Binary(payload)
+        }))
+    }
+
+    #[cold]
+    fn fail_on_text(&mut self, scratch: &mut Scratch) -> Violation {
+        self.failed = true;
+        self.settle(scratch);
+        Violation::TextNotUtf8
+    }
+
+    /// Takes the next frame by all the rules. Gives back, beside what it found, what is left of the
+    /// input.
+    #[inline(never)]
+    fn receive_any<'a>(
+        &mut self,
+        mut input: &'a mut [u8],
+        limits: &Limits,
+        scratch: &mut Scratch,
+    ) -> (Found<'a>, &'a mut [u8]) {
+        let found = self.next_incoming(&mut input, limits, scratch);
         self.failed |= found.is_err();
+        self.settle(scratch);
+        let rest = if self.is_deaf() { &mut [] } else { input };
+        (found, rest)
+    }
+
+    /// Keeps no more than the next input needs.
+    fn settle(&mut self, scratch: &mut Scratch) {
         if self.is_deaf() {
-            *input = &mut [];
             self.forget_input(scratch);
         }
+        if !self.can_send()
+            && let Some(pending) = &mut self.pending
+        {
+            pending.ping = None;
+        }
         self.release_pending(scratch);
-        found
+        self.ready = !self.is_deaf() && !self.is_mid_message();
     }
 
     /// Whether whatever comes is ignored.
@@ -57,14 +159,14 @@ impl Connection {
         input: &mut &'a mut [u8],
         limits: &Limits,
         scratch: &mut Scratch,
-    ) -> Result<Option<Incoming<'a>>, Violation> {
+    ) -> Found<'a> {
         while !input.is_empty() && !self.is_deaf() {
             if self.owed == 0 {
                 let Some(header) = self.read_header(input, limits, scratch)? else { break };
                 if header.first.stands_alone() && header.length <= input.len() as u64 {
                     return self.lend(header, input, scratch);
                 }
-                self.begin_frame(header, scratch);
+                self.begin_frame(header, limits, scratch)?;
             }
             if let Some(found) = self.on_piece(input, scratch)? {
                 return Ok(Some(found));
@@ -122,7 +224,7 @@ impl Connection {
         header: Header,
         input: &mut &'a mut [u8],
         scratch: &mut Scratch,
-    ) -> Result<Option<Incoming<'a>>, Violation> {
+    ) -> Found<'a> {
         let payload = skip(input, header.length as usize);
         if self.role == Role::Server {
             mask::apply(payload, header.key, 0);
@@ -130,77 +232,14 @@ impl Connection {
         self.on_whole(header.first, Payload::Lent(payload), scratch)
     }
 
-    fn begin_frame(&mut self, header: Header, scratch: &mut Scratch) {
-        (self.first, self.owed, self.key) = (header.first, header.length, header.key);
-        if !header.first.is_control() {
-            self.begin_fragment(header.first.opcode(), scratch);
-        }
-    }
-
-    fn begin_fragment(&mut self, opcode: u8, scratch: &mut Scratch) {
-        let pending = self.pending_mut(scratch);
-        match &mut pending.message {
-            Some(message) => message.fragments += 1,
-            None => pending.message = Some(Gathered::new(opcode, scratch.buffer())),
-        }
-    }
-
-    /// Takes what the input holds of the frame under way.
-    fn on_piece<'a>(
-        &mut self,
-        input: &mut &'a mut [u8],
-        scratch: &mut Scratch,
-    ) -> Result<Option<Incoming<'a>>, Violation> {
-        let length = input.len().min(usize::try_from(self.owed).unwrap_or(usize::MAX));
-        let piece = skip(input, length);
-        self.owed -= length as u64;
-        if self.role == Role::Server {
-            mask::apply(piece, self.key, 0);
-            self.key = mask::turned(self.key, length);
-        }
-        if self.first.is_control() {
-            self.gather_control(piece, scratch)
-        } else {
-            self.gather_message(piece)
-        }
-    }
-
-    fn gather_control(
-        &mut self,
-        piece: &[u8],
-        scratch: &mut Scratch,
-    ) -> Result<Option<Incoming<'static>>, Violation> {
-        let (first, whole) = (self.first, self.owed == 0);
-        let mut control = take(&mut self.pending_mut(scratch).control);
-        if control.capacity() == 0 {
-            control = scratch.buffer();
-        }
-        control.extend_from_slice(piece);
-        if whole {
-            return self.on_whole(first, Payload::Owned(control), scratch);
-        }
-        let checked = if first.opcode() == CLOSE { close::check_part(&control) } else { Ok(()) };
-        self.pending_mut(scratch).control = control;
-        checked.map(|()| None)
-    }
-
-    fn gather_message(&mut self, piece: &[u8]) -> Result<Option<Incoming<'static>>, Violation> {
-        let message = &mut self.pending.as_deref_mut().expect("begun with the frame").message;
-        message.as_mut().expect("begun with the frame").push(piece)?;
-        if self.owed > 0 || !self.first.fin() {
-            return Ok(None);
-        }
-        message.take().map(Gathered::finish).transpose()
-    }
-
     /// A whole control frame, or a message in one frame.
     #[inline(always)] // Else the payload is moved once more, which costs more than all the checks.
-    fn on_whole<'a>(
+    pub(super) fn on_whole<'a>(
         &mut self,
         first: First,
         payload: Payload<'a>,
         scratch: &mut Scratch,
-    ) -> Result<Option<Incoming<'a>>, Violation> {
+    ) -> Found<'a> {
         match first.opcode() {
             TEXT => match Text::new(payload) {
                 Ok(text) => Ok(Some(Incoming::Text(text))),
@@ -229,7 +268,7 @@ impl Connection {
         let reason = match body {
             Payload::Lent(bytes) => Payload::Lent(&mut bytes[skipped..]),
             Payload::Owned(mut bytes) => {
-                bytes.advance(skipped);
+                bytes.drain(..skipped);
                 Payload::Owned(bytes)
             }
         };
@@ -238,22 +277,11 @@ impl Connection {
         self.close_code = code;
         Ok(Incoming::Close(code, reason))
     }
-
-    fn pending_mut(&mut self, scratch: &mut Scratch) -> &mut Pending {
-        self.pending.get_or_insert_with(|| scratch.pending())
-    }
-
-    #[inline]
-    pub(super) fn release_pending(&mut self, scratch: &mut Scratch) {
-        if let Some(pending) = self.pending.take_if(|pending| pending.is_empty()) {
-            scratch.return_pending(pending);
-        }
-    }
 }
 
 /// Takes `n` bytes off the front of the input.
 #[inline]
-fn skip<'a>(input: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
+pub(super) fn skip<'a>(input: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
     let (taken, rest) = take(input).split_at_mut(n);
     *input = rest;
     taken

@@ -2,7 +2,8 @@
 
 use super::{Connection, Role};
 use crate::frame::{self, CLOSE, CONTROL_MAX, First, PING, PONG};
-use crate::{CloseCode, Fragment, Message, Scratch, Violation, close};
+use crate::{CloseCode, Fragment, Kind, Message, Scratch, Violation, close};
+use alloc::string::ToString;
 use bytes::{Bytes, BytesMut};
 
 impl Connection {
@@ -12,6 +13,56 @@ impl Connection {
     /// If a message in fragments was begun and not finished (§5.4).
     pub fn encode(&mut self, message: Message<'_>, key: [u8; 4], out: &mut BytesMut) -> bool {
         self.encode_fragment(message.fragment(0, usize::MAX), key, out)
+    }
+
+    /// Makes a message of bytes where they lie: `bytes[room..]` is the payload, and the header is
+    /// written just before it. Gives back the frame, which ends where `bytes` ends.
+    ///
+    /// So the input can become the output without a copy. A client's frame has a longer header than
+    /// the server's frame with the same payload, so a server that relays or echoes what lies whole
+    /// in its receive buffer always has the room:
+    ///
+    /// ```
+    /// use bytes::BytesMut;
+    /// use halfopen_proto::{Connection, Incoming, Kind, Limits, Role, Scratch};
+    ///
+    /// let mut server = Connection::new(Role::Server);
+    /// let mut received = BytesMut::from(&b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"[..]);
+    ///
+    /// let mut input = &mut received[..];
+    /// let incoming = server.receive(&mut input, &Limits::default(), &mut Scratch::default())?;
+    /// let Some(Incoming::Text(text)) = incoming else { panic!("{incoming:?}") };
+    /// let (length, left) = (text.len(), input.len());
+    ///
+    /// // The message is over; what it lay in can be written.
+    /// let end = received.len() - left;
+    /// let frame = server.encode_in_place(Kind::Text, [0; 4], &mut received[..end], end - length);
+    /// assert_eq!(frame.as_deref(), Some(&b"\x81\x05Hello"[..]));
+    ///
+    /// // Now it can go to many receivers, still without a copy.
+    /// let shared = received.split_to(end).freeze().slice(end - 7..);
+    /// assert_eq!(shared, &b"\x81\x05Hello"[..]);
+    /// # Ok::<(), halfopen_proto::Violation>(())
+    /// ```
+    ///
+    /// That a text is UTF-8 is the caller's word; it is so for what was received as text.
+    ///
+    /// # Panics
+    /// If `room` is less than the header takes ([`frame_len`](crate::frame_len) without the payload,
+    /// 14 at most), or a message in fragments was begun and not finished (§5.4).
+    pub fn encode_in_place<'b>(
+        &mut self,
+        kind: Kind,
+        key: [u8; 4],
+        bytes: &'b mut [u8],
+        room: usize,
+    ) -> Option<&'b mut [u8]> {
+        if !self.can_send() {
+            return None;
+        }
+        assert!(!self.sending, "messages must not interleave");
+        let first = First::new(kind.opcode(), true);
+        Some(frame::write_in_place(first, self.key_for(key), bytes, room))
     }
 
     /// Appends one frame of a message in several ([`Message::fragments`]). Control frames may stand
@@ -93,16 +144,21 @@ impl Connection {
     /// Appends the Close frame that tells the peer its fault, unless one was sent, and ends the
     /// connection's state.
     pub fn fail(&mut self, violation: &Violation, key: [u8; 4], out: &mut BytesMut) -> bool {
-        self.failed = true;
+        (self.failed, self.ready) = (true, false);
         self.encode_close(Some(violation.close_code()), &violation.to_string(), key, out)
     }
 
-    fn can_send(&self) -> bool {
+    pub(super) fn can_send(&self) -> bool {
         !self.close_sent && !self.failed
     }
 
     fn write(&self, first: First, payload: &[u8], key: [u8; 4], out: &mut BytesMut) {
-        frame::write(first, payload, (self.role == Role::Client).then_some(key), out);
+        frame::write(first, payload, self.key_for(key), out);
+    }
+
+    /// A server masks nothing.
+    fn key_for(&self, key: [u8; 4]) -> Option<[u8; 4]> {
+        (self.role == Role::Client).then_some(key)
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // Each test program uses its part.
 
 use bytes::BytesMut;
-use halfopen_proto::{CloseCode, Connection, Incoming, Limits, Role, Scratch, Violation};
+use halfopen_proto::{CloseCode, Connection, Incoming, Limits, Role, Scratch, State, Violation};
 
 /// What a connection made of some bytes, as owned values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,40 @@ impl Side {
         let reason = String::from_utf8(body[2..].to_vec()).expect("a reason is UTF-8");
         (u16::from_be_bytes([body[0], body[1]]), reason)
     }
+}
+
+/// Checks that the other side of `from` finds the fault at byte `at` of `wire` (counted from one)
+/// and not before, finds the same however the wire is cut, and tells its peer `code` in a Close frame
+/// behind which nothing is heard or said any more.
+#[track_caller]
+pub(crate) fn fails_at(from: Role, wire: &[u8], at: usize, violation: Violation, code: u16) {
+    let fault = Seen::Fault(violation);
+    let whole = Side::new(other(from)).hear(wire);
+    assert_eq!(whole.last(), Some(&fault), "in one piece");
+
+    let mut slow = Side::new(other(from));
+    for (i, byte) in wire.iter().enumerate() {
+        let heard = slow.hear(&[*byte]);
+        assert_eq!(heard.contains(&fault), i + 1 == at, "byte {} of {wire:x?}", i + 1);
+    }
+    assert_eq!(slow.connection.state(), State::Closed);
+    assert_eq!(slow.fail(&violation), (code, violation.to_string()));
+    assert_eq!(slow.hear(&frame(from, 0x81, b"late")), [], "after the failure");
+    assert_eq!(slow.connection.held(), 0, "a failed connection holds nothing");
+    for cut in 0..=wire.len() {
+        assert_eq!(Side::new(other(from)).hear_cut(wire, &[cut]), whole, "cut at {cut}");
+    }
+}
+
+/// Checks that the other side of `from` makes `expected` of `wire`, however it is cut once, and byte
+/// by byte.
+#[track_caller]
+pub(crate) fn is_heard_as(from: Role, wire: &[u8], expected: &[Seen]) {
+    for cut in 0..=wire.len() {
+        assert_eq!(Side::new(other(from)).hear_cut(wire, &[cut]), expected, "cut at {cut}");
+    }
+    let every_byte: Vec<usize> = (1..wire.len().max(1)).collect();
+    assert_eq!(Side::new(other(from)).hear_cut(wire, &every_byte), expected, "byte by byte");
 }
 
 /// The role on the other side.

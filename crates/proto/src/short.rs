@@ -1,0 +1,105 @@
+//! Payloads of at most 125 bytes, unmasked inline: most of what heartbeats and chats send, and so
+//! short that a call, a loop or a prologue would cost more than the work.
+//!
+//! A payload of `N` to `2 N` bytes is its first `N` and its last `N` bytes, which may overlap: both
+//! are read before either is written. So each length takes one branch, on its power of two, and then
+//! runs straight.
+
+/// The most bytes that a payload has here; the class of 64 reaches up to 128.
+pub(crate) const SHORT_MAX: usize = 125;
+
+/// XORs `bytes` with `key`, whose first byte meets the first one, and tells whether the outcome is
+/// ASCII.
+#[inline(always)] // So that a binary payload does not pay for the question.
+pub(crate) fn unmask(bytes: &mut [u8], key: [u8; 4]) -> bool {
+    debug_assert!(bytes.len() <= SHORT_MAX);
+    match bytes.len() {
+        64.. => both_ends::<64>(bytes, key),
+        32.. => both_ends::<32>(bytes, key),
+        16.. => both_ends::<16>(bytes, key),
+        8.. => both_ends::<8>(bytes, key),
+        4.. => both_ends::<4>(bytes, key),
+        _ => byte_by_byte(bytes, key),
+    }
+}
+
+#[inline(always)]
+fn both_ends<const N: usize>(bytes: &mut [u8], key: [u8; 4]) -> bool {
+    let last_key = key_after(key, bytes.len());
+    let (Some(&(mut first)), Some(&(mut last))) =
+        (bytes.first_chunk::<N>(), bytes.last_chunk::<N>())
+    else {
+        unreachable!("as many bytes as the class has at least")
+    };
+    let bits = xor(&mut first, key) | xor(&mut last, last_key);
+    bytes[..N].copy_from_slice(&first);
+    let start = bytes.len() - N;
+    bytes[start..].copy_from_slice(&last);
+    bits & 0x8080_8080 == 0
+}
+
+/// The key as it stands `length - N` bytes further on, `N` being a multiple of its length.
+#[inline(always)]
+fn key_after(key: [u8; 4], length: usize) -> [u8; 4] {
+    let turn = 8 * (length as u32 % 4);
+    u32::from_le_bytes(key).rotate_right(turn).to_le_bytes()
+}
+
+/// Gives back all bits that are set in some word of the outcome.
+#[inline(always)]
+fn xor<const N: usize>(bytes: &mut [u8; N], key: [u8; 4]) -> u32 {
+    let key = u32::from_ne_bytes(key);
+    let mut bits = 0;
+    for word in bytes.as_chunks_mut::<4>().0 {
+        let clear = u32::from_ne_bytes(*word) ^ key;
+        bits |= clear;
+        *word = clear.to_ne_bytes();
+    }
+    bits
+}
+
+#[inline(always)]
+fn byte_by_byte(bytes: &mut [u8], key: [u8; 4]) -> bool {
+    let mut bits = 0;
+    for (byte, key) in bytes.iter_mut().zip(key) {
+        *byte ^= key;
+        bits |= *byte;
+    }
+    bits < 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_agrees_with_the_naive_loop() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for length in 0..=SHORT_MAX {
+            for _ in 0..100 {
+                let key: [u8; 4] = std::array::from_fn(|_| random.u8(..));
+                let mut bytes: Vec<u8> =
+                    std::iter::repeat_with(|| random.u8(..)).take(length).collect();
+                let naive: Vec<u8> =
+                    bytes.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+                unmask(&mut bytes, key);
+                assert_eq!(bytes, naive, "length {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_byte_that_is_not_ascii_is_seen_anywhere() {
+        let key = [0x12, 0x80, 0xff, 0x00];
+        for length in 0..=SHORT_MAX {
+            for odd in 0..=length {
+                let mut bytes = vec![b'a'; length];
+                bytes.get_mut(odd).map(|byte| *byte = 0x80);
+                for (byte, key) in bytes.iter_mut().zip(key.iter().cycle()) {
+                    *byte ^= key;
+                }
+                assert_eq!(unmask(&mut bytes, key), odd == length, "{odd} of {length}");
+            }
+        }
+    }
+}
