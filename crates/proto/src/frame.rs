@@ -160,13 +160,25 @@ impl Rules<'_> {
     }
 
     /// Reads a length of `N` bytes from the front of `bytes`, checking what is here of it.
+    #[inline]
     fn read_length<const N: usize>(&self, bytes: &[u8]) -> Result<Option<u64>, Violation> {
-        let here = &bytes[..bytes.len().min(N)];
-        (1..=here.len()).try_for_each(|n| self.check_length::<N>(&here[..n]))?;
-        Ok((here.len() == N).then(|| widened(here, N, 0)))
+        match bytes.first_chunk::<N>() {
+            // A length that keeps the rules keeps them at each of its bytes.
+            Some(known) if self.check_length::<N>(known).is_ok() => Ok(Some(widened(known, N, 0))),
+            _ => self.find_fault::<N>(&bytes[..bytes.len().min(N)]),
+        }
+    }
+
+    /// Holds what is known of a length of `N` bytes against the rules, byte by byte.
+    #[cold]
+    fn find_fault<const N: usize>(&self, known: &[u8]) -> Result<Option<u64>, Violation> {
+        (1..=known.len()).try_for_each(|n| self.check_length::<N>(&known[..n]))?;
+        debug_assert!(known.len() < N, "a whole length without a fault was read already");
+        Ok(None)
     }
 
     /// Holds the lengths that may begin with `known` against the rules.
+    #[inline]
     fn check_length<const N: usize>(&self, known: &[u8]) -> Result<(), Violation> {
         let shortest = if N == 2 { LENGTH_OF_2_MIN } else { LENGTH_OF_8_MIN };
         let (least, most) = (widened(known, N, 0), widened(known, N, 0xff));
@@ -195,6 +207,7 @@ impl Rules<'_> {
 }
 
 /// The big-endian number of `width` bytes that begins with `known` and goes on with `filler`.
+#[inline]
 fn widened(known: &[u8], width: usize, filler: u8) -> u64 {
     let mut number = [0; 8];
     let bytes = &mut number[8 - width..];

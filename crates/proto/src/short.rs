@@ -94,7 +94,9 @@ mod tests {
         for length in 0..=SHORT_MAX {
             for odd in 0..=length {
                 let mut bytes = vec![b'a'; length];
-                bytes.get_mut(odd).map(|byte| *byte = 0x80);
+                if odd < length {
+                    bytes[odd] = 0x80;
+                }
                 for (byte, key) in bytes.iter_mut().zip(key.iter().cycle()) {
                     *byte ^= key;
                 }

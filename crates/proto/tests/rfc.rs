@@ -37,7 +37,7 @@ fn all_that_is_sent(role: Role) -> Vec<BytesMut> {
     let [first, second] = [0, 1].map(|offset| Message::Text("ab").fragment(offset, 1));
     say(&|side, out| side.connection.encode(Message::Text("Hello"), KEY, out));
     say(&|side, out| side.connection.encode(Message::Binary(&[7; 200]), KEY, out));
-    say(&|side, out| side.connection.encode(Message::Binary(&[7; 70_000]), KEY, out));
+    say(&|side, out| side.connection.encode(Message::Binary(&vec![7; 70_000]), KEY, out));
     say(&|side, out| side.connection.encode_fragment(first, KEY, out));
     say(&|side, out| {
         let begun = side.connection.encode_fragment(first, KEY, &mut BytesMut::new());
