@@ -48,12 +48,15 @@
 //! # Ok::<(), Violation>(())
 //! ```
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
 extern crate alloc;
 
 mod close;
 mod connection;
 mod error;
 mod frame;
+#[cfg(feature = "std")]
 pub mod handshake;
 mod limits;
 pub mod mask;
