@@ -1,28 +1,47 @@
-//! Frames written into a buffer that is used again: a server's, a client's, and a server's ping.
+//! Frames written: a server's, a client's under a key drawn for each, and a server's ping.
 
-mod streams;
+mod contest;
 
 use bytes::BytesMut;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use halfopen_proto::{Connection, Message, Role, frame_len};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
+use halfopen_benches::contest::encode::{self, Encoder, checked};
+use halfopen_benches::contest::input::{noise, size};
+use halfopen_proto::{Connection, Role, frame_len};
 use std::hint::black_box;
-use streams::{KEY, noise};
+
+const LENGTHS: [usize; 4] = [20, 125, 1 << 10, 64 << 10];
+
+struct Row<'a, 'c> {
+    group: &'a mut BenchmarkGroup<'c, WallTime>,
+    name: String,
+    role: Role,
+    payload: &'static [u8],
+}
+
+impl encode::Contest for Row<'_, '_> {
+    fn run<E: Encoder>(&mut self) {
+        let Self { group, name, role, payload } = self;
+        let (mut encoder, expected) = (None, frame_len(*role, payload.len()));
+        let mut keys = fastrand::Rng::with_seed(5);
+        group.bench_function(BenchmarkId::new(E::NAME, name), |bench| {
+            let encoder = encoder.get_or_insert_with(|| checked::<E>(*role, payload));
+            bench.iter(|| {
+                let key = keys.u32(..).to_ne_bytes();
+                assert_eq!(black_box(encoder.encode(key)).len(), expected);
+            });
+        });
+    }
+}
 
 fn message(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode");
-    for (name, role) in [("server", Role::Server), ("client", Role::Client)] {
-        for len in [16, 125, 1024, 16 * 1024] {
-            let payload = noise(len);
-            let mut connection = Connection::new(role);
-            let mut out = BytesMut::with_capacity(len + 16);
-            group.throughput(Throughput::Bytes(len as u64));
-            let mut encode = || {
-                out.clear();
-                connection.encode(Message::Binary(black_box(&payload)), KEY, &mut out);
-                out.len()
-            };
-            assert_eq!(encode(), frame_len(role, len));
-            group.bench_function(format!("{name}/{len}"), |bench| bench.iter(&mut encode));
+    for (side, role) in [("server", Role::Server), ("client", Role::Client)] {
+        for len in LENGTHS {
+            let payload = Box::leak(noise(len).into_boxed_slice());
+            group.throughput(contest::throughput(1, len));
+            let name = format!("{side}/{}", size(len));
+            encode::each(&mut Row { group: &mut group, name, role, payload });
         }
     }
     group.finish();
@@ -33,12 +52,12 @@ fn ping(criterion: &mut Criterion) {
     let mut out = BytesMut::with_capacity(16);
     let mut encode = || {
         out.clear();
-        connection.encode_ping(black_box(&[1, 2, 3, 4]), KEY, &mut out);
+        connection.encode_ping(black_box(&[1, 2, 3, 4]), [0; 4], &mut out);
         out[..] == [0x89, 4, 1, 2, 3, 4]
     };
     assert!(encode());
-    criterion.bench_function("encode/ping", |bench| bench.iter(&mut encode));
+    criterion.bench_function("ping", |bench| bench.iter(&mut encode));
 }
 
-criterion_group!(benches, message, ping);
+criterion_group!(name = benches; config = contest::config(); targets = message, ping);
 criterion_main!(benches);

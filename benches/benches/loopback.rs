@@ -1,15 +1,13 @@
 //! A round trip over loopback through each driver: one connection, one message of 64 bytes.
 
-mod streams;
-
 use bytes::BytesMut;
 use criterion::{Criterion, criterion_group, criterion_main};
+use halfopen_benches::contest::input::SCRIPTS;
 use halfopen_proto::handshake::{ClientRequest, HeadLimits};
 use halfopen_proto::{Connection, Message, Role, frame_len};
 use halfopen_server::{DriverKind, Echo, Server, ServerConfig};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use streams::{KEY, text};
 
 const MESSAGE: usize = 64;
 
@@ -66,9 +64,9 @@ fn open(server: SocketAddr) -> TcpStream {
 
 /// A message as the client sends it, and as the server does.
 fn frames() -> (BytesMut, BytesMut) {
-    let text = text("half-open ", MESSAGE);
+    let text = SCRIPTS[0].text(MESSAGE);
     let (mut sent, mut back) = (BytesMut::new(), BytesMut::new());
-    Connection::new(Role::Client).encode(Message::Text(&text), KEY, &mut sent);
+    Connection::new(Role::Client).encode(Message::Text(&text), [1, 2, 3, 4], &mut sent);
     Connection::new(Role::Server).encode(Message::Text(&text), [0; 4], &mut back);
     assert_eq!(back.len(), frame_len(Role::Server, MESSAGE));
     (sent, back)

@@ -1,49 +1,29 @@
 //! Text messages received by a server: decoded, unmasked, and checked to be UTF-8.
 
-mod streams;
+mod contest;
 
-use bytes::BytesMut;
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use halfopen_proto::{Connection, Incoming, Limits, Message, Role, Scratch};
-use streams::{from_client, text};
+use contest::receivers;
+use criterion::{Criterion, criterion_group, criterion_main};
+use halfopen_benches::contest::input::{Input, SCRIPTS, size};
+use halfopen_proto::Message;
 
-const PATTERNS: [(&str, &str); 3] =
-    [("ascii", "a half-open connection. "), ("latin", "hälb öffen "), ("cjk", "半開きの接続。")];
+const LENGTHS: [usize; 8] = [16, 64, 256, 1 << 10, 16 << 10, 64 << 10, 1 << 20, 16 << 20];
 
-fn receive(criterion: &mut Criterion) {
+/// About how many bytes come in one read, where a message is shorter: frames alone are a contest of
+/// their own.
+const READ: usize = 16 << 10;
+
+fn receive_text(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("text");
-    for (name, pattern) in PATTERNS {
-        for len in [64, 1024, 64 * 1024] {
-            let text = text(pattern, len);
-            let (count, stream) = from_client(Message::Text(&text));
-            assert_eq!(take(&mut stream.clone(), &text), count);
-            group.throughput(Throughput::Bytes(count * len as u64));
-            group.bench_function(format!("{name}/{len}"), |bench| {
-                bench.iter_batched_ref(
-                    || stream.clone(),
-                    |stream| take(stream, &text),
-                    BatchSize::LargeInput,
-                );
-            });
+    for script in SCRIPTS {
+        for len in LENGTHS {
+            let text = script.text(len);
+            let input = Input::new(Message::Text(&text), (READ / len).max(1));
+            receivers(&mut group, format!("{}/{}", script.name, size(len)), input);
         }
     }
     group.finish();
 }
 
-/// Receives all of it; how many messages there were.
-fn take(stream: &mut BytesMut, expected: &str) -> u64 {
-    let (mut connection, mut scratch) = (Connection::new(Role::Server), Scratch::default());
-    let mut input = &mut stream[..];
-    let mut count = 0;
-    while let Some(incoming) =
-        connection.receive(&mut input, &Limits::default(), &mut scratch).expect("valid text")
-    {
-        let Incoming::Text(text) = &incoming else { panic!("{incoming:?}") };
-        assert_eq!(text.len(), expected.len());
-        count += 1;
-    }
-    count
-}
-
-criterion_group!(benches, receive);
+criterion_group!(name = benches; config = contest::config(); targets = receive_text);
 criterion_main!(benches);
