@@ -179,6 +179,8 @@ fn a_control_frame_over_125_bytes_is_refused_at_its_second_byte() {
                 let wire = header(from, first, length);
                 fails_at(from, &wire, 2, Violation::ControlTooLong, 1002);
             }
+            let whole = frame(from, first, &[b'a'; 126]);
+            fails_at(from, &whole, 2, Violation::ControlTooLong, 1002);
         }
     }
 }

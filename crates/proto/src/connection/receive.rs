@@ -1,14 +1,16 @@
 //! Bytes in, messages out.
 //!
-//! There are two ways. Most frames are whole messages of at most 125 bytes between two others, and
-//! for them [`Connection::receive_short`] holds one header against all rules at once, inline in the
-//! caller's loop. Whatever it does not like goes the general way, [`Connection::receive_any`], which
-//! knows all rules one by one. Both make the same of the same bytes.
+//! There are two ways. Most frames are messages by themselves and whole, and for them
+//! [`Connection::receive_lone`] holds the header against all rules at once; if they have at most 125
+//! bytes, it does so inline in the caller's loop. Whatever it does not like goes the general way,
+//! [`Connection::next_incoming`], which knows the rules one by one. Both make the same of the same
+//! bytes.
 
 use super::{Connection, Role};
-use crate::frame::{CLOSE, First, Header, MASK, PING, PONG, Rules, TEXT};
+use crate::frame::{CLOSE, CONTROL_MAX, First, Header, MASK, PING, PONG, Rules, TEXT};
 use crate::pending::Gathered;
-use crate::short::{self, SHORT_MAX};
+use crate::short;
+use crate::utf8::NotUtf8;
 use crate::{Incoming, Limits, Payload, Scratch, Text, Violation, close, mask};
 use core::mem::take;
 
@@ -45,7 +47,7 @@ impl Connection {
         if input.is_empty() {
             return Ok(None);
         }
-        if let Some(message) = self.receive_short(input, limits, scratch) {
+        if let Some(message) = self.receive_lone::<0>(input, limits, scratch) {
             return message.map(Some);
         }
         // By value, so that the caller's input need not lie in memory.
@@ -54,53 +56,44 @@ impl Connection {
         found
     }
 
-    /// Takes a message in one frame, or a pong, if it is short and whole and nothing came before it.
+    /// Takes a message in one frame, or a pong, if it is whole, nothing came before it and its length
+    /// is written in seven bits (`MORE` is 0) or in the two bytes behind them (`MORE` is 2).
     #[inline(always)]
-    fn receive_short<'a>(
+    fn receive_lone<'a, const MORE: usize>(
         &mut self,
         input: &mut &'a mut [u8],
         limits: &Limits,
         scratch: &mut Scratch,
     ) -> Option<Result<Incoming<'a>, Violation>> {
-        let (mask, header) = if self.role == Role::Server { (MASK, 6) } else { (0, 2) };
-        let [first, second, ..] = **input else { return None };
-        // Too long, too, where the mask is missing or should be.
-        let length = usize::from(second ^ mask);
-        let length_max = limits.frame_max.min(limits.message_max).min(SHORT_MAX as u64);
-        let is_known = matches!(first, WHOLE_TEXT | WHOLE_BINARY | WHOLE_PONG);
-        if !(self.ready
-            && is_known
-            && length as u64 <= length_max
-            && header + length <= input.len())
-        {
+        let (mask, key_size) = if self.role == Role::Server { (MASK, 4) } else { (0, 0) };
+        let first = *input.first()?;
+        let is_pong = MORE == 0 && first == WHOLE_PONG;
+        let is_known = is_pong || first == WHOLE_TEXT || first == WHOLE_BINARY;
+        let length = lone_length::<MORE>(input, mask)?;
+        let is_allowed = length as u64 <= limits.frame_max.min(limits.message_max);
+        let size = 2 + MORE + key_size + length;
+        if !(self.ready && is_known && is_allowed && size <= input.len()) {
             return None;
         }
-        let frame = skip(input, header + length);
+        let behind = &mut skip(input, size)[2 + MORE..];
         let (key, payload) = match self.role {
-            Role::Server => {
-                let (header, payload) = frame.split_first_chunk_mut::<6>()?;
-                ([header[2], header[3], header[4], header[5]], payload)
-            }
-            Role::Client => ([0; 4], &mut frame[2..]),
+            Role::Server => behind.split_first_chunk_mut().map(|(key, payload)| (*key, payload))?,
+            Role::Client => ([0; 4], behind),
         };
         if first == WHOLE_TEXT {
-            return Some(match Text::unmask_short(payload, key) {
-                Ok(text) => Ok(Incoming::Text(text)),
-                Err(_) => {
-                    *input = &mut [];
-                    Err(self.fail_on_text(scratch))
-                }
-            });
+            let text = unmask_text::<MORE>(payload, key);
+            return Some(text.map(Incoming::Text).map_err(|_| {
+                *input = &mut [];
+                self.fail_on_text(scratch)
+            }));
         }
-        if self.role == Role::Server {
+        if MORE == 0 {
             short::unmask(payload, key);
+        } else if self.role == Role::Server {
+            mask::apply(payload, key, 0);
         }
         let payload = Payload::Lent(payload);
-        Some(Ok(if first == WHOLE_PONG {
-            Incoming::Pong(payload)
-        } else {
-            Incoming::Binary(payload)
-        }))
+        Some(Ok(if is_pong { Incoming::Pong(payload) } else { Incoming::Binary(payload) }))
     }
 
     #[cold]
@@ -119,6 +112,9 @@ impl Connection {
         limits: &Limits,
         scratch: &mut Scratch,
     ) -> (Found<'a>, &'a mut [u8]) {
+        if let Some(message) = self.receive_lone::<2>(&mut input, limits, scratch) {
+            return (message.map(Some), input);
+        }
         let found = self.next_incoming(&mut input, limits, scratch);
         self.failed |= found.is_err();
         self.settle(scratch);
@@ -134,7 +130,7 @@ impl Connection {
         if !self.can_send()
             && let Some(pending) = &mut self.pending
         {
-            pending.ping = None;
+            pending.is_pinged = false;
         }
         self.release_pending(scratch);
         self.ready = !self.is_deaf() && !self.is_mid_message();
@@ -255,8 +251,10 @@ impl Connection {
     /// Keeps the newest ping only: a flood of them must not become a queue of pongs.
     fn on_ping<'a>(&mut self, payload: Payload<'a>, scratch: &mut Scratch) -> Incoming<'a> {
         if !self.close_sent {
-            let ping = self.pending_mut(scratch).ping.insert(Default::default());
-            ping.push(&payload);
+            let pending = self.pending_mut(scratch);
+            pending.is_pinged = true;
+            pending.ping.clear();
+            pending.ping.push(&payload);
         }
         Incoming::Ping(payload)
     }
@@ -277,6 +275,28 @@ impl Connection {
         self.close_code = code;
         Ok(Incoming::Close(code, reason))
     }
+}
+
+/// The length of a frame that writes it as `MORE` says. None if it does not, if the length could be
+/// written shorter, or if the mask is missing or should be.
+#[inline(always)]
+fn lone_length<const MORE: usize>(bytes: &[u8], mask: u8) -> Option<usize> {
+    match (MORE, bytes) {
+        (0, [_, second, ..]) => Some(usize::from(second ^ mask)).filter(|&n| n <= CONTROL_MAX),
+        (2, [_, second, high, low, ..]) if second ^ mask == 126 => {
+            Some(usize::from(u16::from_be_bytes([*high, *low]))).filter(|&n| n > CONTROL_MAX)
+        }
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn unmask_text<const MORE: usize>(payload: &mut [u8], key: [u8; 4]) -> Result<Text<'_>, NotUtf8> {
+    if MORE == 0 {
+        return Text::unmask_short(payload, key);
+    }
+    mask::apply(payload, key, 0);
+    Text::new(Payload::Lent(payload))
 }
 
 /// Takes `n` bytes off the front of the input.
