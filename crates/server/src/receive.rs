@@ -1,7 +1,8 @@
 //! What a peer's bytes do: first the request, then frames.
 
 use crate::heartbeat::Beat;
-use crate::peer::CONTROL_FRAME_MAX;
+use crate::output::CONTROL_FRAME_MAX;
+use crate::peer::Shared;
 use crate::session::{Phase, Session};
 use crate::{App, End, Peer, Refusal};
 use halfopen_proto::handshake::{Rejection, Request};
@@ -127,7 +128,7 @@ impl Peer<'_> {
         match &incoming {
             Incoming::Text(text) => self.message(app, Message::Text(text)),
             Incoming::Binary(payload) => self.message(app, Message::Binary(payload)),
-            Incoming::Ping(_) => self.shared.stats.pings_received += 1,
+            Incoming::Ping(_) => self.ping(),
             Incoming::Pong(payload) => self.pong(payload),
             Incoming::Close(code, _) => self.close_received(*code),
         }
@@ -147,6 +148,13 @@ impl Peer<'_> {
             self.session.until = self.now + idle;
         }
         app.on_message(self, message);
+    }
+
+    fn ping(&mut self) {
+        self.shared.stats.pings_received += 1;
+        let Session { work, conn, .. } = &mut *self.session;
+        let Shared { pool, scratch, .. } = &mut *self.shared;
+        work.get_or_insert_with(|| pool.lend_work()).pong(conn, scratch, pool);
     }
 
     /// Any byte is life, but only an exact stamp tells a round trip.
@@ -175,11 +183,9 @@ impl Peer<'_> {
         self.end(End::Closed);
     }
 
-    /// The peer broke the protocol: it is told so at once, and nothing else any more.
+    /// The peer broke the protocol: behind the answers to what it said before, it is told so, and
+    /// nothing else any more.
     fn fail(&mut self, violation: &Violation) {
-        if self.session.phase == Phase::Open {
-            self.drop_output();
-        }
         let Session { work, conn, .. } = &mut *self.session;
         let pool = &mut self.shared.pool;
         let work = work.get_or_insert_with(|| pool.lend_work());
