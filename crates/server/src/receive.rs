@@ -12,7 +12,7 @@ use halfopen_wheel::Instant;
 /// The code of a Close frame without one (RFC 6455 §7.1.5).
 const NO_CODE: u16 = 1005;
 
-/// `101 Switching Protocols` has three fields of known length.
+/// `101 Switching Protocols` has three fields of known length, beside the subprotocol.
 const RESPONSE_MAX: usize = 1024;
 
 impl Peer<'_> {
@@ -66,16 +66,31 @@ impl Peer<'_> {
                 None
             }
             Ok(Some((request, used))) => {
-                let pool = &mut self.shared.pool;
-                let work = self.session.work.get_or_insert_with(|| pool.lend_work());
-                work.append(RESPONSE_MAX, pool, |out| request.accept(None, out));
-                self.open(app);
+                self.decide(app, &request)?;
                 Some(used)
             }
             Err(rejection) => {
                 let refusal =
                     if rejection.status == 426 { Refusal::Upgrade } else { Refusal::Request };
                 self.refuse(refusal, End::Refused, &rejection);
+                None
+            }
+        }
+    }
+
+    /// The request is valid, and the app's to grant.
+    fn decide<A: App>(&mut self, app: &mut A, request: &Request<'_>) -> Option<()> {
+        match app.on_request(request) {
+            Ok(subprotocol) => {
+                let pool = &mut self.shared.pool;
+                let work = self.session.work.get_or_insert_with(|| pool.lend_work());
+                let size = RESPONSE_MAX + subprotocol.map_or(0, str::len);
+                work.append(size, pool, |out| request.accept(subprotocol, out));
+                self.open(app);
+                Some(())
+            }
+            Err(rejection) => {
+                self.refuse(Refusal::Declined, End::Refused, &rejection);
                 None
             }
         }
