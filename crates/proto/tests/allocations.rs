@@ -105,7 +105,8 @@ fn streams(from: Role) -> [Vec<u8>; 3] {
         (0x88, b"\x03\xe9why"),
     ];
     let text = "水".repeat(10_000);
-    let large: [(u8, &[u8]); 3] = [(0x82, &[7; 300]), (0x81, text.as_bytes()), (0x88, b"")];
+    let binary = vec![7; 100_000];
+    let large: [(u8, &[u8]); 3] = [(0x82, &binary), (0x81, text.as_bytes()), (0x88, b"")];
     let fragments: [(u8, &[u8]); 4] =
         [(0x02, &[1; 9_000]), (0x00, &[2; 9_000]), (0x80, &[3; 9_000]), (0x88, b"\x03\xe8")];
     [frames(from, &small), frames(from, &large), frames(from, &fragments)]

@@ -1,27 +1,18 @@
 //! Bytes in, messages out.
 //!
-//! There are two ways. Most frames are messages by themselves and whole, and for them
-//! [`Connection::receive_lone`] holds the header against all rules at once; if they have at most 125
-//! bytes, it does so inline in the caller's loop. Whatever it does not like goes the general way,
-//! [`Connection::next_incoming`], which knows the rules one by one. Both make the same of the same
-//! bytes.
+//! There are two ways. Most frames are messages by themselves and whole; they go the short way
+//! (`lone`), which for those of at most 125 bytes runs inline in the caller's loop. Whatever it does
+//! not like goes the general way, which knows the rules one by one and gathers what comes in pieces
+//! (`gather`). Both make the same of the same bytes.
 
 use super::{Connection, Role};
-use crate::frame::{CLOSE, CONTROL_MAX, First, Header, MASK, PING, PONG, Rules, TEXT};
+use crate::frame::{CLOSE, First, Header, PING, PONG, Rules, TEXT};
 use crate::pending::Gathered;
-use crate::short;
-use crate::utf8::NotUtf8;
 use crate::{Incoming, Limits, Payload, Scratch, Text, Violation, close, mask};
 use core::mem::take;
 
 /// What [`Connection::receive`] gives back.
 pub(super) type Found<'a> = Result<Option<Incoming<'a>>, Violation>;
-
-/// A text in one frame.
-const WHOLE_TEXT: u8 = First::new(TEXT, true).byte();
-/// A binary message in one frame.
-const WHOLE_BINARY: u8 = First::new(crate::frame::BINARY, true).byte();
-const WHOLE_PONG: u8 = First::new(PONG, true).byte();
 
 impl Connection {
     /// Takes the next control frame or whole message from the front of `input`, unmasking in place.
@@ -56,53 +47,6 @@ impl Connection {
         found
     }
 
-    /// Takes a message in one frame, or a pong, if it is whole, nothing came before it and its length
-    /// is written in seven bits (`MORE` is 0) or in the two bytes behind them (`MORE` is 2).
-    #[inline(always)]
-    fn receive_lone<'a, const MORE: usize>(
-        &mut self,
-        input: &mut &'a mut [u8],
-        limits: &Limits,
-        scratch: &mut Scratch,
-    ) -> Option<Result<Incoming<'a>, Violation>> {
-        let (mask, key_size) = if self.role == Role::Server { (MASK, 4) } else { (0, 0) };
-        let first = *input.first()?;
-        let is_pong = MORE == 0 && first == WHOLE_PONG;
-        let is_known = is_pong || first == WHOLE_TEXT || first == WHOLE_BINARY;
-        let length = lone_length::<MORE>(input, mask)?;
-        let is_allowed = length as u64 <= limits.frame_max.min(limits.message_max);
-        let size = 2 + MORE + key_size + length;
-        if !(self.ready && is_known && is_allowed && size <= input.len()) {
-            return None;
-        }
-        let behind = &mut skip(input, size)[2 + MORE..];
-        let (key, payload) = match self.role {
-            Role::Server => behind.split_first_chunk_mut().map(|(key, payload)| (*key, payload))?,
-            Role::Client => ([0; 4], behind),
-        };
-        if first == WHOLE_TEXT {
-            let text = unmask_text::<MORE>(payload, key);
-            return Some(text.map(Incoming::Text).map_err(|_| {
-                *input = &mut [];
-                self.fail_on_text(scratch)
-            }));
-        }
-        if MORE == 0 {
-            short::unmask(payload, key);
-        } else if self.role == Role::Server {
-            mask::apply(payload, key, 0);
-        }
-        let payload = Payload::Lent(payload);
-        Some(Ok(if is_pong { Incoming::Pong(payload) } else { Incoming::Binary(payload) }))
-    }
-
-    #[cold]
-    fn fail_on_text(&mut self, scratch: &mut Scratch) -> Violation {
-        self.failed = true;
-        self.settle(scratch);
-        Violation::TextNotUtf8
-    }
-
     /// Takes the next frame by all the rules. Gives back, beside what it found, what is left of the
     /// input.
     #[inline(never)]
@@ -123,7 +67,7 @@ impl Connection {
     }
 
     /// Keeps no more than the next input needs.
-    fn settle(&mut self, scratch: &mut Scratch) {
+    pub(super) fn settle(&mut self, scratch: &mut Scratch) {
         if self.is_deaf() {
             self.forget_input(scratch);
         }
@@ -275,28 +219,6 @@ impl Connection {
         self.close_code = code;
         Ok(Incoming::Close(code, reason))
     }
-}
-
-/// The length of a frame that writes it as `MORE` says. None if it does not, if the length could be
-/// written shorter, or if the mask is missing or should be.
-#[inline(always)]
-fn lone_length<const MORE: usize>(bytes: &[u8], mask: u8) -> Option<usize> {
-    match (MORE, bytes) {
-        (0, [_, second, ..]) => Some(usize::from(second ^ mask)).filter(|&n| n <= CONTROL_MAX),
-        (2, [_, second, high, low, ..]) if second ^ mask == 126 => {
-            Some(usize::from(u16::from_be_bytes([*high, *low]))).filter(|&n| n > CONTROL_MAX)
-        }
-        _ => None,
-    }
-}
-
-#[inline(always)]
-fn unmask_text<const MORE: usize>(payload: &mut [u8], key: [u8; 4]) -> Result<Text<'_>, NotUtf8> {
-    if MORE == 0 {
-        return Text::unmask_short(payload, key);
-    }
-    mask::apply(payload, key, 0);
-    Text::new(Payload::Lent(payload))
 }
 
 /// Takes `n` bytes off the front of the input.
