@@ -56,7 +56,6 @@ mod close;
 mod connection;
 mod error;
 mod frame;
-#[cfg(feature = "std")]
 pub mod handshake;
 mod limits;
 pub mod mask;

@@ -48,6 +48,4 @@ pub enum Refusal {
     Upgrade,
     /// A request that is not valid (another 4xx).
     Request,
-    /// A request that the app declined.
-    Declined,
 }

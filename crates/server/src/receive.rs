@@ -1,18 +1,18 @@
 //! What a peer's bytes do: first the request, then frames.
 
 use crate::heartbeat::Beat;
-use crate::output::CONTROL_FRAME_MAX;
-use crate::peer::Shared;
+use crate::peer::CONTROL_FRAME_MAX;
 use crate::session::{Phase, Session};
 use crate::{App, End, Peer, Refusal};
 use halfopen_proto::handshake::{Rejection, Request};
 use halfopen_proto::{CloseCode, Incoming, Message, Violation};
 use halfopen_wheel::Instant;
+use std::mem::take;
 
 /// The code of a Close frame without one (RFC 6455 §7.1.5).
 const NO_CODE: u16 = 1005;
 
-/// `101 Switching Protocols` has three fields of known length, beside the subprotocol.
+/// `101 Switching Protocols` has three fields of known length.
 const RESPONSE_MAX: usize = 1024;
 
 impl Peer<'_> {
@@ -28,17 +28,16 @@ impl Peer<'_> {
 
     /// Gathers a request until its head is whole. What follows the head are frames already.
     fn request<A: App>(&mut self, app: &mut A, bytes: &mut [u8]) {
-        let mut head = std::mem::take(&mut self.session.work(&mut self.shared.pool).head);
+        let work = self.session.work(&mut self.shared.pool);
+        let (mut head, mut progress) = (take(&mut work.head), take(&mut work.progress));
         let is_split = !head.is_empty();
         if is_split {
             head.extend_from_slice(bytes);
         }
-        // A head ends with a line: without one in the new bytes it is not worth another look, and
-        // one that comes byte by byte is not read anew for each byte.
-        let is_long = head.len() > self.shared.config.head.bytes_max;
-        let is_worth_a_look = !is_split || is_long || bytes.contains(&b'\n');
         let input = if is_split { &mut head[..] } else { &mut bytes[..] };
-        let read = if is_worth_a_look { self.answer(app, input) } else { None };
+        // One that comes byte by byte is not read anew for each byte.
+        let is_due = progress.is_due(input, &self.shared.config.head);
+        let read = if is_due { self.answer(app, input) } else { None };
         match read {
             Some(used) => {
                 self.frames(app, &mut input[used..]);
@@ -50,7 +49,8 @@ impl Peer<'_> {
                     head = self.shared.pool.lend();
                     head.extend_from_slice(bytes);
                 }
-                self.session.work(&mut self.shared.pool).head = head;
+                let work = self.session.work(&mut self.shared.pool);
+                (work.head, work.progress) = (head, progress);
             }
         }
     }
@@ -66,31 +66,18 @@ impl Peer<'_> {
                 None
             }
             Ok(Some((request, used))) => {
-                self.decide(app, &request)?;
+                let pool = &mut self.shared.pool;
+                let work = self.session.work.get_or_insert_with(|| pool.lend_work());
+                let accepted =
+                    work.append(RESPONSE_MAX, pool, |out| request.accept(None, &[], out));
+                accepted.expect("nothing was added to the answer");
+                self.open(app);
                 Some(used)
             }
             Err(rejection) => {
                 let refusal =
-                    if rejection.status == 426 { Refusal::Upgrade } else { Refusal::Request };
+                    if rejection.status() == 426 { Refusal::Upgrade } else { Refusal::Request };
                 self.refuse(refusal, End::Refused, &rejection);
-                None
-            }
-        }
-    }
-
-    /// The request is valid, and the app's to grant.
-    fn decide<A: App>(&mut self, app: &mut A, request: &Request<'_>) -> Option<()> {
-        match app.on_request(request) {
-            Ok(subprotocol) => {
-                let pool = &mut self.shared.pool;
-                let work = self.session.work.get_or_insert_with(|| pool.lend_work());
-                let size = RESPONSE_MAX + subprotocol.map_or(0, str::len);
-                work.append(size, pool, |out| request.accept(subprotocol, out));
-                self.open(app);
-                Some(())
-            }
-            Err(rejection) => {
-                self.refuse(Refusal::Declined, End::Refused, &rejection);
                 None
             }
         }
@@ -143,7 +130,7 @@ impl Peer<'_> {
         match &incoming {
             Incoming::Text(text) => self.message(app, Message::Text(text)),
             Incoming::Binary(payload) => self.message(app, Message::Binary(payload)),
-            Incoming::Ping(_) => self.ping(),
+            Incoming::Ping(_) => self.shared.stats.pings_received += 1,
             Incoming::Pong(payload) => self.pong(payload),
             Incoming::Close(code, _) => self.close_received(*code),
         }
@@ -163,13 +150,6 @@ impl Peer<'_> {
             self.session.until = self.now + idle;
         }
         app.on_message(self, message);
-    }
-
-    fn ping(&mut self) {
-        self.shared.stats.pings_received += 1;
-        let Session { work, conn, .. } = &mut *self.session;
-        let Shared { pool, scratch, .. } = &mut *self.shared;
-        work.get_or_insert_with(|| pool.lend_work()).pong(conn, scratch, pool);
     }
 
     /// Any byte is life, but only an exact stamp tells a round trip.
@@ -198,9 +178,11 @@ impl Peer<'_> {
         self.end(End::Closed);
     }
 
-    /// The peer broke the protocol: behind the answers to what it said before, it is told so, and
-    /// nothing else any more.
+    /// The peer broke the protocol: it is told so at once, and nothing else any more.
     fn fail(&mut self, violation: &Violation) {
+        if self.session.phase == Phase::Open {
+            self.drop_output();
+        }
         let Session { work, conn, .. } = &mut *self.session;
         let pool = &mut self.shared.pool;
         let work = work.get_or_insert_with(|| pool.lend_work());

@@ -37,7 +37,7 @@ pub(crate) enum End {
     Close(u16, &'static str),
     Fin,
     Reset,
-    /// A ping, and behind it a frame that no server may send.
+    /// A frame that no server may send.
     MaskedFrame,
 }
 
@@ -119,7 +119,7 @@ impl Peer {
         self.seen.target = request.target().into();
         if script.mute {
         } else if script.answers_with.is_empty() {
-            request.accept(None, &mut self.out);
+            request.accept(None, &[], &mut self.out).unwrap();
             self.ws = Some(Connection::new(Role::Server));
             self.next_tick = script.pings.map(|interval| now + interval);
         } else {
@@ -158,9 +158,7 @@ impl Peer {
             }
             End::Fin => self.over(Cause::Fin),
             End::Reset => self.over(Cause::Reset),
-            End::MaskedFrame => {
-                self.out.extend_from_slice(&[0x89, 0, 0x81, 0x80, 1, 2, 3, 4]);
-            }
+            End::MaskedFrame => self.out.extend_from_slice(&[0x81, 0x80, 1, 2, 3, 4]),
         }
     }
 

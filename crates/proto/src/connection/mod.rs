@@ -1,5 +1,4 @@
 mod gather;
-mod lone;
 mod receive;
 mod send;
 

@@ -16,11 +16,13 @@ pub(super) fn encode(nonce: [u8; 16]) -> Key {
     key
 }
 
-/// `value`, if it is a key.
+/// `value`, if it is a key. By the grammar (§4.3) the last character may hold bits that no byte
+/// needs; nobody has to decode it (§4.2.2).
 pub(super) fn parse(value: &[u8]) -> Option<Key> {
-    let mut nonce = [0; 18];
-    let len = STANDARD.decode_slice(value, &mut nonce).ok()?;
-    if len == 16 { value.try_into().ok() } else { None }
+    let key: Key = value.try_into().ok()?;
+    let (data, padding) = key.split_at(22);
+    let is_base64 = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    (data.iter().all(is_base64) && padding == b"==").then_some(key)
 }
 
 /// The answer to a key.
@@ -44,16 +46,19 @@ mod tests {
 
     #[test]
     fn only_sixteen_bytes_in_base64_are_a_key() {
-        let wrong: [&[u8]; 6] = [
+        let wrong: [&[u8]; 8] = [
             b"",
             b"dGhlIHNhbXBsZSBub25jZQ",       // no padding
             b"dGhlIHNhbXBsZSBub25jZQ==AAAA", // too long
             b"AAAAAAAAAAAAAAAAAAAA",         // 15 bytes
             b"AAAAAAAAAAAAAAAAAAAAAAA=",     // 17 bytes
+            b"AAAAAAAAAAAAAAAAAAAAAAAA",     // 18 bytes
             b"dGhlIHNhbXBsZSBub25j!Q==",
+            b"dGhlIHNhbXBsZSBub25j-_==", // another alphabet
         ];
         for value in wrong {
             assert_eq!(parse(value), None, "{value:?}");
         }
+        assert!(parse(b"dGhlIHNhbXBsZSBub25jZR==").is_some(), "bits to spare are not looked at");
     }
 }

@@ -1,47 +1,101 @@
-use super::fields::{self, Duplicate};
+use super::authority::is_authority;
+use super::extension::Extension;
+use super::fields::{self, Duplicate, InvalidHeader};
+use super::head::{self, Parsed};
 use super::key::{self, Key};
+use super::target::Target;
 use super::{HeadLimits, Rejection};
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::vec::Vec;
 use bytes::BytesMut;
+use core::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 /// A valid request to open a WebSocket connection, borrowed from the bytes it came in.
+///
+/// Its values are the peer's words, and no more than well-formed.
 #[derive(Debug)]
 pub struct Request<'a> {
     target: &'a str,
+    parts: Target<'a>,
+    host: &'a str,
+    origin: Option<&'a str>,
     fields: Vec<Header<'a>>,
     key: Key,
 }
 
 impl<'a> Request<'a> {
     /// Reads a request from the front of `bytes`: `Ok(None)` while its head is not whole, else the
-    /// request and how many bytes its head takes (frames may follow).
+    /// request and how many bytes its head takes. What follows them are frames.
     ///
-    /// Each call reads the head from its start. A caller that gets it byte by byte bounds the work
-    /// by [`HeadLimits::bytes_max`] and a deadline.
+    /// Each call reads the head from its start; for one that comes in many pieces see
+    /// [`HeadProgress`](super::HeadProgress).
     ///
     /// # Errors
-    /// The answer that a peer gets whose request cannot be accepted, as soon as that is certain.
+    /// The answer that a peer gets whose request cannot be accepted (RFC 6455 §4.2.1), as soon as
+    /// that is certain. However the request is cut into pieces, the answer is the same.
     pub fn parse(bytes: &'a [u8], limits: &HeadLimits) -> Result<Option<(Self, usize)>, Rejection> {
         let window = limits.window(bytes);
-        let mut fields = vec![httparse::EMPTY_HEADER; limits.fields_max];
-        let mut head = httparse::Request::new(&mut fields);
-        let parsed = head.parse(window);
-        check_request_line(&head)?;
-        let size = match parsed.map_err(|error| malformed(error, bytes))? {
-            Status::Complete(size) => size,
-            Status::Partial if window.len() < limits.bytes_max => return Ok(None),
-            Status::Partial => return Err(Rejection::new(431, "the request head is too long")),
+        let lines = head::without_empty_line(window).ok_or_else(|| not_http(window))?;
+        let (line, fields, parsed) = read(lines, limits.fields_max);
+        let parts = line.check()?;
+        let size = match parsed {
+            Ok(Status::Complete(size)) if head::ends_lines_well(&lines[..size]) => size,
+            unfinished => {
+                check_line_ends(lines, limits)?;
+                unfinished.map_err(|error| malformed(error, window))?;
+                return if window.len() < limits.bytes_max {
+                    Ok(None)
+                } else {
+                    Err(line.too_long())
+                };
+            }
         };
-        let target = head.path.unwrap_or_default();
-        let count = head.headers.len();
-        fields.truncate(count);
-        let key = check_fields(&fields)?;
-        Ok(Some((Self { target, fields, key }, size)))
+        let (target, parts) = parts.expect("a whole head has a target");
+        let (host, origin, key) = check_fields(&fields)?;
+        let host = parts.authority.unwrap_or(host);
+        let request = Self { target, parts, host, origin, fields, key };
+        Ok(Some((request, window.len() - lines.len() + size)))
     }
 
-    /// The request target, as sent: path and query.
+    /// The request target, as sent.
     pub fn target(&self) -> &'a str {
         self.target
+    }
+
+    /// The path: begins with `/`, is not percent-decoded.
+    pub fn path(&self) -> &'a str {
+        self.parts.path
+    }
+
+    /// What follows the `?` of the target, not decoded.
+    pub fn query(&self) -> Option<&'a str> {
+        self.parts.query
+    }
+
+    /// Host and, if it is given, port that the client means to speak to: of the target if that
+    /// names them, else of the Host field (RFC 9112 §3.2.2).
+    pub fn host(&self) -> &'a str {
+        self.host
+    }
+
+    /// The Origin field. Browsers send it, and cannot be made to lie (RFC 6455 §10.2).
+    pub fn origin(&self) -> Option<&'a str> {
+        self.origin
+    }
+
+    /// Holds the Origin against a list of those that are allowed, such as `https://example.org`.
+    /// A client that is no browser may have none, and passes.
+    ///
+    /// # Errors
+    /// 403 for an Origin that is not in the list (RFC 6455 §4.2.2, §10.2); `null` must be in it, too.
+    pub fn check_origin(&self, allowed: &[&str]) -> Result<(), Rejection> {
+        let is_allowed = |origin: &str| allowed.iter().any(|one| one.eq_ignore_ascii_case(origin));
+        if self.origin.is_none_or(is_allowed) {
+            return Ok(());
+        }
+        Err(Rejection::new(403, "pages of this origin must not connect here"))
     }
 
     /// The first field of that name (ASCII case is ignored).
@@ -49,75 +103,159 @@ impl<'a> Request<'a> {
         fields::all(&self.fields, name).next()
     }
 
-    /// The subprotocols offered, in the client's order.
+    /// Names and values of all fields, in their order. Values hold no control character but tabs;
+    /// they need not be ASCII.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.fields.iter().map(|field| (field.name, field.value))
+    }
+
+    /// The value of the first cookie of that name, as sent (RFC 6265 §4.2.1).
+    pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
+        let cookies = fields::all(&self.fields, "Cookie").flat_map(|all| all.split(|&b| b == b';'));
+        cookies.map(<[u8]>::trim_ascii).find_map(|cookie| {
+            cookie.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+        })
+    }
+
+    /// The subprotocols offered, in the client's order; none stands twice.
     pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> {
         fields::list(&self.fields, PROTOCOL).filter_map(fields::token)
     }
 
-    /// Appends `101 Switching Protocols`.
+    /// The first of `ours` that the client offers.
+    pub fn subprotocol_among<'s>(&self, ours: &[&'s str]) -> Option<&'s str> {
+        ours.iter().copied().find(|&one| self.offers(one))
+    }
+
+    fn offers(&self, subprotocol: &str) -> bool {
+        self.subprotocols().any(|offered| offered == subprotocol)
+    }
+
+    /// The extensions offered, in the client's order, which is that of its preference. One that
+    /// stands twice is offered with the parameters of either.
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> {
+        fields::list(&self.fields, EXTENSIONS).filter_map(Extension::parse)
+    }
+
+    /// Appends `101 Switching Protocols` with the subprotocol chosen and further fields, such as
+    /// Set-Cookie.
     ///
-    /// # Panics
-    /// If the subprotocol is not one that the client offered (§4.2.2).
-    pub fn accept(&self, subprotocol: Option<&str>, out: &mut BytesMut) {
+    /// # Errors
+    /// If the subprotocol is not one that the client offered (§4.2.2), or a field is malformed,
+    /// could end its line, or is one that the handshake sets. Then nothing is appended.
+    pub fn accept(
+        &self,
+        subprotocol: Option<&str>,
+        headers: &[(&str, &str)],
+        out: &mut BytesMut,
+    ) -> Result<(), InvalidHeader> {
+        // Offered ones are tokens, so this also keeps line breaks out of the answer.
+        if !subprotocol.is_none_or(|chosen| self.offers(chosen)) {
+            return Err(InvalidHeader::new(PROTOCOL));
+        }
+        headers.iter().try_for_each(|(name, value)| fields::check(name, value))?;
         out.extend_from_slice(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
               Sec-WebSocket-Accept: ",
         );
         out.extend_from_slice(&key::accept(&self.key));
-        if let Some(chosen) = subprotocol {
-            // Offered ones are tokens, so this also keeps line breaks out of the answer.
-            assert!(self.subprotocols().any(|offered| offered == chosen), "{chosen:?} not offered");
-            out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
-            out.extend_from_slice(chosen.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        let chosen = subprotocol.map(|chosen| (PROTOCOL, chosen));
+        for (name, value) in chosen.iter().chain(headers) {
+            fields::write(name, value, out);
         }
-        out.extend_from_slice(b"\r\n\r\n");
+        out.extend_from_slice(b"\r\n");
+        Ok(())
     }
 }
 
-const PROTOCOL: &str = "Sec-WebSocket-Protocol";
+pub(super) const PROTOCOL: &str = "Sec-WebSocket-Protocol";
+pub(super) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
 
 /// The first byte of a TLS stream (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-fn bad(reason: &'static str) -> Rejection {
+/// What was read of the request line.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    method: Option<&'a str>,
+    target: Option<&'a str>,
+    version: Option<u8>,
+}
+
+impl<'a> Line<'a> {
+    /// Checks as much of the line as was read (§4.2.1, items 1 and 2), and takes the target apart.
+    fn check(&self) -> Result<Option<(&'a str, Target<'a>)>, Rejection> {
+        if let Some(method) = self.method.filter(|&method| method != "GET") {
+            let refusal = Rejection::new(405, "a WebSocket connection is opened with GET");
+            return Err(if method == "HEAD" { refusal.without_body() } else { refusal });
+        }
+        let parts = self.target.map(|target| Target::parse(target).map(|parts| (target, parts)));
+        if parts == Some(None) {
+            return Err(bad("the request target must be a path that begins with /"));
+        }
+        if self.version == Some(0) {
+            return Err(bad("a WebSocket connection needs HTTP/1.1"));
+        }
+        Ok(parts.flatten())
+    }
+
+    /// The refusal of a head that goes on beyond the limit (RFC 9112 §3, RFC 6585 §5).
+    fn too_long(&self) -> Rejection {
+        match (self.method, self.target) {
+            (None, _) => Rejection::new(501, "the request method is too long"),
+            (_, None) => Rejection::new(414, "the request target is too long"),
+            _ => Rejection::new(431, "the request head is too long"),
+        }
+    }
+}
+
+fn read<'a>(lines: &'a [u8], fields_max: usize) -> (Line<'a>, Vec<Header<'a>>, Parsed) {
+    let read = |room: &mut [MaybeUninit<Header<'a>>]| {
+        let mut head = httparse::Request::new(&mut []);
+        let parsed = head.parse_with_uninit_headers(lines, room);
+        let line = Line { method: head.method, target: head.path, version: head.version };
+        ((line, head.headers.to_vec()), parsed)
+    };
+    let ((line, fields), parsed) = head::with_room(fields_max, read);
+    (line, fields, parsed)
+}
+
+/// A line that ends in LF alone is refused (RFC 9112 §2.2 leaves the choice): who reads it otherwise
+/// sees another request. What is wrong before it is told first.
+fn check_line_ends(lines: &[u8], limits: &HeadLimits) -> Result<(), Rejection> {
+    let Some(part) = head::up_to_bare_line_feed(lines) else { return Ok(()) };
+    match read(part, limits.fields_max).2 {
+        Ok(_) => Err(bad("a line of the request ends without a carriage return")),
+        Err(error) => Err(malformed(error, part)),
+    }
+}
+
+fn bad(reason: impl Into<Cow<'static, str>>) -> Rejection {
     Rejection::new(400, reason)
 }
 
 /// What a request gets that could not be read.
 fn malformed(error: httparse::Error, bytes: &[u8]) -> Rejection {
     match error {
-        _ if bytes[0] == TLS_HANDSHAKE => bad("this is TLS, and the server speaks plain HTTP here"),
         httparse::Error::TooManyHeaders => Rejection::new(431, "the request has too many fields"),
         httparse::Error::Version => Rejection::new(505, "this server speaks HTTP/1.1"),
         httparse::Error::HeaderName => bad("a header field's name is malformed"),
         httparse::Error::HeaderValue => bad("a header field's value is malformed"),
-        _ => bad("this is not an HTTP/1.1 request"),
+        _ => not_http(bytes),
     }
 }
 
-/// Checks as much of the request line as was read (§4.2.1, items 1 and 2).
-fn check_request_line(head: &httparse::Request<'_, '_>) -> Result<(), Rejection> {
-    if head.method.is_some_and(|method| method != "GET") {
-        return Err(Rejection::new(405, "a WebSocket connection is opened with GET"));
-    }
-    if head.path.is_some_and(|target| !is_target(target)) {
-        return Err(bad("the request target must be a path that begins with /"));
-    }
-    if head.version == Some(0) {
-        return Err(bad("a WebSocket connection needs HTTP/1.1"));
-    }
-    Ok(())
+fn not_http(bytes: &[u8]) -> Rejection {
+    bad(match bytes.first() {
+        Some(&TLS_HANDSHAKE) => "this is TLS, and the server speaks plain HTTP here",
+        _ => "this is not an HTTP/1.1 request",
+    })
 }
 
-/// A path, or the absolute form that a server must understand too (RFC 9112 §3.2.2).
-fn is_target(target: &str) -> bool {
-    let starts = ["/", "http://", "https://"].iter().any(|start| target.starts_with(start));
-    starts && !target.contains('#')
-}
-
-/// Checks the fields (§4.2.1, items 3 to 8) and gives the key back.
-fn check_fields(fields: &[Header<'_>]) -> Result<Key, Rejection> {
-    check_host(fields)?;
+/// Checks the fields (§4.2.1, items 2 to 8). Host, Origin and key.
+fn check_fields<'a>(fields: &[Header<'a>]) -> Result<(&'a str, Option<&'a str>, Key), Rejection> {
+    let host = check_host(fields)?;
     check_no_body(fields)?;
     if !fields::lists(fields, "Upgrade", "websocket") {
         return Err(Rejection::new(
@@ -130,18 +268,28 @@ fn check_fields(fields: &[Header<'_>]) -> Result<Key, Rejection> {
         return Err(bad("the Connection field does not name Upgrade"));
     }
     check_version(fields)?;
-    if fields::list(fields, PROTOCOL).any(|offered| fields::token(offered).is_none()) {
-        return Err(bad("Sec-WebSocket-Protocol holds something that is no token"));
-    }
-    check_key(fields)
+    let key = check_key(fields)?;
+    let origin = check_origin(fields)?;
+    check_subprotocols(fields)?;
+    check_extensions(fields)?;
+    Ok((host, origin, key))
 }
 
-fn check_host(fields: &[Header<'_>]) -> Result<(), Rejection> {
-    match fields::single(fields, "Host") {
-        Ok(Some(host)) if !host.is_empty() => Ok(()),
-        Ok(_) => Err(bad("the Host field is missing")),
-        Err(Duplicate) => Err(bad("the Host field stands twice")),
-    }
+/// The value of a field that may stand only once.
+fn only<'a>(fields: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Rejection> {
+    fields::single(fields, name).map_err(|Duplicate| bad(format!("the {name} field stands twice")))
+}
+
+/// As [`only`], of a field that must be there.
+fn needed<'a>(fields: &[Header<'a>], name: &str) -> Result<&'a [u8], Rejection> {
+    only(fields, name)?.ok_or_else(|| bad(format!("the {name} field is missing")))
+}
+
+/// A request without a valid Host, or with several, gets a 400 (RFC 9112 §3.2).
+fn check_host<'a>(fields: &[Header<'a>]) -> Result<&'a str, Rejection> {
+    let host = core::str::from_utf8(needed(fields, "Host")?).ok();
+    let host = host.filter(|host| is_authority(host));
+    host.ok_or_else(|| bad("the Host field is not a host with or without a port"))
 }
 
 /// A body would be taken for frames, or the frames for a body.
@@ -149,27 +297,57 @@ fn check_no_body(fields: &[Header<'_>]) -> Result<(), Rejection> {
     if fields::all(fields, "Transfer-Encoding").next().is_some() {
         return Err(bad("a request to open a WebSocket connection has no Transfer-Encoding"));
     }
-    if fields::all(fields, "Content-Length").any(|length| length != b"0") {
+    let is_zero = |length: &[u8]| !length.is_empty() && length.iter().all(|&byte| byte == b'0');
+    if !fields::all(fields, "Content-Length").all(is_zero) {
         return Err(bad("a request to open a WebSocket connection has no body"));
     }
     Ok(())
 }
 
 fn check_version(fields: &[Header<'_>]) -> Result<(), Rejection> {
-    match fields::single(fields, "Sec-WebSocket-Version") {
-        Ok(Some(b"13")) => Ok(()),
-        Ok(Some(_)) => Err(Rejection::new(426, "this server speaks version 13 of WebSocket")),
-        Ok(None) => Err(bad("the Sec-WebSocket-Version field is missing")),
-        Err(Duplicate) => Err(bad("the Sec-WebSocket-Version field stands twice")),
+    match needed(fields, "Sec-WebSocket-Version")? {
+        b"13" => Ok(()),
+        _ => Err(Rejection::new(426, "this server speaks version 13 of WebSocket")),
     }
 }
 
 fn check_key(fields: &[Header<'_>]) -> Result<Key, Rejection> {
-    match fields::single(fields, "Sec-WebSocket-Key") {
-        Ok(Some(value)) => {
-            key::parse(value).ok_or_else(|| bad("Sec-WebSocket-Key is not 16 bytes in base64"))
-        }
-        Ok(None) => Err(bad("the Sec-WebSocket-Key field is missing")),
-        Err(Duplicate) => Err(bad("the Sec-WebSocket-Key field stands twice")),
+    let key = key::parse(needed(fields, "Sec-WebSocket-Key")?);
+    key.ok_or_else(|| bad("Sec-WebSocket-Key is not 16 bytes in base64"))
+}
+
+/// An origin is written in ASCII (RFC 6454 §6.2), and stands once (§7.3).
+fn check_origin<'a>(fields: &[Header<'a>]) -> Result<Option<&'a str>, Rejection> {
+    let Some(value) = only(fields, "Origin")? else { return Ok(None) };
+    let origin = core::str::from_utf8(value).ok();
+    let is_origin = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    match origin.filter(is_origin) {
+        Some(origin) => Ok(Some(origin)),
+        None => Err(bad("the Origin field is not an origin")),
     }
+}
+
+/// Tokens, each different from the others (§4.1, item 10).
+fn check_subprotocols(fields: &[Header<'_>]) -> Result<(), Rejection> {
+    let mut offered: Vec<&[u8]> = fields::list(fields, PROTOCOL).collect();
+    if fields::is_empty_list(fields, PROTOCOL)
+        || offered.iter().any(|offered| fields::token(offered).is_none())
+    {
+        return Err(bad("Sec-WebSocket-Protocol is not a list of tokens"));
+    }
+    // Sorted, because a head has room for thousands.
+    offered.sort_unstable();
+    if offered.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(bad("Sec-WebSocket-Protocol offers a subprotocol twice"));
+    }
+    Ok(())
+}
+
+fn check_extensions(fields: &[Header<'_>]) -> Result<(), Rejection> {
+    let is_invalid = |member| Extension::parse(member).is_none();
+    if fields::is_empty_list(fields, EXTENSIONS) || fields::list(fields, EXTENSIONS).any(is_invalid)
+    {
+        return Err(bad("Sec-WebSocket-Extensions is not a list of extensions"));
+    }
+    Ok(())
 }

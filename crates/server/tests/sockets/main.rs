@@ -1,9 +1,0 @@
-//! The whole server on real sockets, on each driver: against a client that others wrote, and
-//! against bytes that no client should send.
-
-mod abuse;
-mod endings;
-mod foreign;
-mod frames;
-mod requests;
-mod rig;
