@@ -37,8 +37,6 @@ pub(super) enum Of {
     Shutdown(ConnId),
     /// The close of a slot.
     Close(ConnId),
-    /// The send of nothing that has failed: the connection does not stand any more.
-    Check(ConnId),
     /// SIOCOUTQ; the result is a count.
     Probe(ConnId),
     /// The descriptor made for [`Op::Locate`](crate::Op::Locate).
@@ -75,7 +73,6 @@ pub(super) enum Kind {
     Poll,
     Shutdown,
     Close,
-    Check,
     Probe,
     Locate,
     Diagnose,
@@ -83,7 +80,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 14] = [
         Self::Nobody,
         Self::Accept,
         Self::Listener,
@@ -94,7 +91,6 @@ impl Kind {
         Self::Poll,
         Self::Shutdown,
         Self::Close,
-        Self::Check,
         Self::Probe,
         Self::Locate,
         Self::Diagnose,
