@@ -242,16 +242,11 @@ impl Swarm {
         let code = violation.close_code().get();
         self.ledger.tally.failure_example.get_or_insert_with(|| violation.to_string());
         self.part(now, index, Ending::Violation(code));
-        let id = self.id_of(index);
-        if self.conns[index].in_flight {
-            self.conns[index].phase = Phase::Gone;
-            return ops.push(Op::Abort { id });
-        }
         let mut out = self.output.lend();
         let key = self.rng.u32(..).to_ne_bytes();
         self.conns[index].ws.fail(violation, key, &mut out);
-        self.send(index, out, ops);
-        ops.push(Op::Shutdown { id });
+        self.output.say_last(index, out);
+        self.flush(now, index, ops);
     }
 
     /// A living connection is lost, though its socket may stay a while.

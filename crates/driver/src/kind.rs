@@ -10,6 +10,9 @@ pub enum DriverKind {
 }
 
 impl DriverKind {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::IoUring, Self::TokioUring];
+
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {

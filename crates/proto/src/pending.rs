@@ -16,8 +16,9 @@ pub(crate) struct Pending {
     pub(crate) control: Short<CONTROL_MAX>,
     /// The message that is being gathered.
     pub(crate) message: Option<Gathered>,
-    /// The payload of the newest ping that was not answered.
-    pub(crate) ping: Option<Short<CONTROL_MAX>>,
+    /// The payload of the newest ping, if one is unanswered.
+    pub(crate) ping: Short<CONTROL_MAX>,
+    pub(crate) is_pinged: bool,
 }
 
 impl Pending {
@@ -27,7 +28,7 @@ impl Pending {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.has_no_input() && self.ping.is_none()
+        self.has_no_input() && !self.is_pinged
     }
 
     /// Bytes of heap behind this one.

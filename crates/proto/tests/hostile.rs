@@ -93,6 +93,25 @@ fn a_declared_length_over_the_limit_is_refused_at_the_byte_that_proves_it() {
 }
 
 #[test]
+fn a_small_limit_holds_for_frames_that_come_whole_too() {
+    for from in BOTH {
+        for max in [0u64, 19, 124, 500] {
+            let limits = Limits::of_message(max);
+            let refused = Violation::FrameTooLong { max };
+            for first in [TEXT, BINARY] {
+                let mut side = Side { limits, ..Side::new(other(from)) };
+                let (fits, long) = (vec![b'a'; max as usize], vec![b'a'; max as usize + 1]);
+                assert_eq!(side.hear(&frame(from, first, &fits)).len(), 1);
+                assert_eq!(side.hear(&frame(from, first, &long)), [Seen::Fault(refused)]);
+            }
+            // Control frames have bounds of their own.
+            let mut side = Side { limits, ..Side::new(other(from)) };
+            assert_eq!(side.hear(&frame(from, PONG, &[7; 125])), [Seen::Pong(vec![7; 125])]);
+        }
+    }
+}
+
+#[test]
 fn lengths_that_sum_up_past_64_bits_are_refused() {
     let mut side = with(Limits::default());
     side.limits.frame_max = u64::MAX;
@@ -179,6 +198,8 @@ fn a_control_frame_over_125_bytes_is_refused_at_its_second_byte() {
                 let wire = header(from, first, length);
                 fails_at(from, &wire, 2, Violation::ControlTooLong, 1002);
             }
+            let whole = frame(from, first, &[b'a'; 126]);
+            fails_at(from, &whole, 2, Violation::ControlTooLong, 1002);
         }
     }
 }

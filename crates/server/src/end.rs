@@ -48,4 +48,6 @@ pub enum Refusal {
     Upgrade,
     /// A request that is not valid (another 4xx).
     Request,
+    /// A request that the app declined.
+    Declined,
 }

@@ -73,6 +73,7 @@ pub use config::Config;
 pub use end::{End, Refusal};
 pub use error::ServerError;
 pub use halfopen_driver::{ConnId, DriverKind};
+pub use halfopen_proto::handshake::{Rejection, Request};
 pub use halfopen_proto::{CloseCode, Message};
 pub use handle::ShardHandle;
 pub use heartbeat::{Heartbeat, Policy};

@@ -8,7 +8,7 @@
 use bytes::{Bytes, BytesMut};
 use halfopen_driver::{CHUNK_MAX, Chunk};
 use halfopen_proto::handshake::HeadProgress;
-use halfopen_proto::{Connection, Message};
+use halfopen_proto::{Connection, Message, Scratch};
 use halfopen_wheel::Instant;
 use std::collections::VecDeque;
 
@@ -17,6 +17,12 @@ const HEADER_MAX: usize = 10;
 
 /// The most payload in one frame that we send.
 const FRAGMENT_MAX: usize = CHUNK_MAX - HEADER_MAX;
+
+/// A control frame has a header of two bytes and at most 125 of payload (RFC 6455 §5.5).
+pub(crate) const CONTROL_FRAME_MAX: usize = 2 + 125;
+
+/// The most bytes of pongs that wait: as many as all pings in one receive buffer ask for.
+const PONGS_MAX: usize = 4096;
 
 /// What only a connection has that is not idle.
 #[derive(Debug, Default)]
@@ -29,6 +35,8 @@ pub(crate) struct Work {
     pub(crate) probe: Option<Probe>,
     /// When the first byte came of a message that is not whole.
     pub(crate) message_since: Option<Instant>,
+    /// Pongs jump the queue.
+    pongs: BytesMut,
     chunks: VecDeque<BytesMut>,
     queued: usize,
 }
@@ -53,6 +61,7 @@ impl Work {
     /// Whether nothing is left that a connection has to keep.
     pub(crate) fn is_idle(&self) -> bool {
         self.queued == 0
+            && self.pongs.is_empty()
             && self.head.is_empty()
             && self.probe.is_none()
             && self.message_since.is_none()
@@ -88,6 +97,23 @@ impl Work {
         result
     }
 
+    /// Answers the newest ping, unless too many answers wait already: then it stays owed, and a
+    /// newer one may take its place.
+    pub(crate) fn pong(&mut self, conn: &mut Connection, scratch: &mut Scratch, pool: &mut Pool) {
+        if self.pongs.len() + CONTROL_FRAME_MAX > PONGS_MAX {
+            return;
+        }
+        if self.pongs.capacity() == 0 {
+            self.pongs = pool.lend();
+        }
+        conn.encode_pong([0; 4], scratch, &mut self.pongs);
+    }
+
+    /// The pongs that wait, if there are any.
+    pub(crate) fn take_pongs(&mut self) -> Option<BytesMut> {
+        (!self.pongs.is_empty()).then(|| std::mem::take(&mut self.pongs))
+    }
+
     /// The chunk that goes next.
     pub(crate) fn pop(&mut self) -> Option<BytesMut> {
         let chunk = self.chunks.pop_front()?;
@@ -97,6 +123,7 @@ impl Work {
 
     /// Drops what waits.
     pub(crate) fn clear_output(&mut self, pool: &mut Pool) {
+        pool.give(std::mem::take(&mut self.pongs));
         while let Some(chunk) = self.pop() {
             pool.give(chunk);
         }

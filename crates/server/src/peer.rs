@@ -1,9 +1,10 @@
 //! One connection while something happens to it.
 
-use crate::output::Pool;
+use crate::output::{CONTROL_FRAME_MAX, Pool};
 use crate::session::{Fin, Phase, Session};
 use crate::stamp::StampKey;
 use crate::{Admission, Config, End, Refusal, Stats};
+use bytes::BytesMut;
 use fastrand::Rng;
 use halfopen_driver::{Chunk, ConnId, Op};
 use halfopen_proto::handshake::Rejection;
@@ -12,11 +13,8 @@ use halfopen_wheel::{Instant, Wheel};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A control frame has a header of two bytes and at most 125 of payload (RFC 6455 §5.5).
-pub(crate) const CONTROL_FRAME_MAX: usize = 2 + 125;
-
-/// An HTTP error is a few fields and one line.
-const REJECTION_MAX: usize = 4096;
+/// An HTTP error is a few fields beside its reason.
+const REJECTION_MAX: usize = 1024;
 
 /// What the connections of a shard share.
 #[derive(Debug)]
@@ -93,7 +91,8 @@ impl Peer<'_> {
         let pool = &mut self.shared.pool;
         let work = self.session.work.get_or_insert_with(|| pool.lend_work());
         pool.give(std::mem::take(&mut work.head));
-        work.append(REJECTION_MAX, pool, |out| rejection.encode(out));
+        let size = REJECTION_MAX + rejection.reason().len();
+        work.append(size, pool, |out| rejection.encode(out));
         self.end(end);
     }
 
@@ -154,26 +153,26 @@ impl Peer<'_> {
     }
 
     /// Control frames jump the queue; each chunk in it ends at the border of a frame.
-    fn next_chunk(&mut self) -> Option<bytes::BytesMut> {
+    fn next_chunk(&mut self) -> Option<BytesMut> {
         let has_control = self.session.ping_wanted || self.session.conn.owes_pong();
         if has_control && self.session.phase == Phase::Open {
             return Some(self.control_frames());
         }
-        let chunk = self.session.work.as_mut()?.pop()?;
+        let work = self.session.work.as_mut()?;
+        let chunk = work.take_pongs().or_else(|| work.pop())?;
         self.session.spoke = true;
         Some(chunk)
     }
 
-    fn control_frames(&mut self) -> bytes::BytesMut {
-        let mut out = self.shared.pool.lend();
-        let conn = &mut self.session.conn;
-        if conn.owes_pong() {
-            conn.encode_pong([0; 4], &mut self.shared.scratch, &mut out);
-            self.session.spoke = true;
-        }
+    fn control_frames(&mut self) -> BytesMut {
+        let Session { work, conn, .. } = &mut *self.session;
+        let pongs = work.as_mut().and_then(|work| work.take_pongs());
+        let mut out = pongs.unwrap_or_else(|| self.shared.pool.lend());
+        conn.encode_pong([0; 4], &mut self.shared.scratch, &mut out);
+        self.session.spoke |= !out.is_empty();
         if std::mem::take(&mut self.session.ping_wanted) {
             let stamp = self.shared.stamps.seal(self.id, self.now);
-            conn.encode_ping(&stamp, [0; 4], &mut out);
+            self.session.conn.encode_ping(&stamp, [0; 4], &mut out);
             self.session.ping_aboard = true;
         }
         out

@@ -1,7 +1,8 @@
 //! What a peer's bytes do: first the request, then frames.
 
 use crate::heartbeat::Beat;
-use crate::peer::CONTROL_FRAME_MAX;
+use crate::output::CONTROL_FRAME_MAX;
+use crate::peer::Shared;
 use crate::session::{Phase, Session};
 use crate::{App, End, Peer, Refusal};
 use halfopen_proto::handshake::{Rejection, Request};
@@ -12,7 +13,7 @@ use std::mem::take;
 /// The code of a Close frame without one (RFC 6455 §7.1.5).
 const NO_CODE: u16 = 1005;
 
-/// `101 Switching Protocols` has three fields of known length.
+/// `101 Switching Protocols` has three fields of known length, beside the subprotocol.
 const RESPONSE_MAX: usize = 1024;
 
 impl Peer<'_> {
@@ -66,18 +67,32 @@ impl Peer<'_> {
                 None
             }
             Ok(Some((request, used))) => {
-                let pool = &mut self.shared.pool;
-                let work = self.session.work.get_or_insert_with(|| pool.lend_work());
-                let accepted =
-                    work.append(RESPONSE_MAX, pool, |out| request.accept(None, &[], out));
-                accepted.expect("nothing was added to the answer");
-                self.open(app);
+                self.decide(app, &request)?;
                 Some(used)
             }
             Err(rejection) => {
                 let refusal =
                     if rejection.status() == 426 { Refusal::Upgrade } else { Refusal::Request };
                 self.refuse(refusal, End::Refused, &rejection);
+                None
+            }
+        }
+    }
+
+    /// The request is valid, and the app's to grant.
+    fn decide<A: App>(&mut self, app: &mut A, request: &Request<'_>) -> Option<()> {
+        match app.on_request(request) {
+            Ok(subprotocol) => {
+                let pool = &mut self.shared.pool;
+                let work = self.session.work.get_or_insert_with(|| pool.lend_work());
+                let size = RESPONSE_MAX + subprotocol.map_or(0, str::len);
+                let accepted = work.append(size, pool, |out| request.accept(subprotocol, &[], out));
+                accepted.expect("an app chooses a subprotocol that was offered");
+                self.open(app);
+                Some(())
+            }
+            Err(rejection) => {
+                self.refuse(Refusal::Declined, End::Refused, &rejection);
                 None
             }
         }
@@ -130,7 +145,7 @@ impl Peer<'_> {
         match &incoming {
             Incoming::Text(text) => self.message(app, Message::Text(text)),
             Incoming::Binary(payload) => self.message(app, Message::Binary(payload)),
-            Incoming::Ping(_) => self.shared.stats.pings_received += 1,
+            Incoming::Ping(_) => self.ping(),
             Incoming::Pong(payload) => self.pong(payload),
             Incoming::Close(code, _) => self.close_received(*code),
         }
@@ -150,6 +165,13 @@ impl Peer<'_> {
             self.session.until = self.now + idle;
         }
         app.on_message(self, message);
+    }
+
+    fn ping(&mut self) {
+        self.shared.stats.pings_received += 1;
+        let Session { work, conn, .. } = &mut *self.session;
+        let Shared { pool, scratch, .. } = &mut *self.shared;
+        work.get_or_insert_with(|| pool.lend_work()).pong(conn, scratch, pool);
     }
 
     /// Any byte is life, but only an exact stamp tells a round trip.
@@ -178,11 +200,9 @@ impl Peer<'_> {
         self.end(End::Closed);
     }
 
-    /// The peer broke the protocol: it is told so at once, and nothing else any more.
+    /// The peer broke the protocol: behind the answers to what it said before, it is told so, and
+    /// nothing else any more.
     fn fail(&mut self, violation: &Violation) {
-        if self.session.phase == Phase::Open {
-            self.drop_output();
-        }
         let Session { work, conn, .. } = &mut *self.session;
         let pool = &mut self.shared.pool;
         let work = work.get_or_insert_with(|| pool.lend_work());

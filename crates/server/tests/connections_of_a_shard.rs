@@ -238,7 +238,7 @@ fn small_answers_gather_in_one_chunk() {
 }
 
 #[test]
-fn a_flood_of_pings_unread_costs_one_pong() {
+fn a_flood_of_pings_unread_costs_a_bounded_number_of_pongs_and_the_newest_is_among_them() {
     let mut world = World::new(unpinged(), Echo);
     let peer = world.open();
     world.clients[peer].reads = false;
@@ -248,9 +248,42 @@ fn a_flood_of_pings_unread_costs_one_pong() {
         });
     }
     world.read_on(peer);
-    let first = Seen::Pong(0u32.to_be_bytes().to_vec());
-    let newest = Seen::Pong(9_999u32.to_be_bytes().to_vec());
-    assert_eq!(world.seen(peer), [first, newest]);
+    let seen = world.seen(peer);
+    assert!(seen.len() < 1_000, "{} pongs were kept", seen.len());
+    assert_eq!(seen.first(), Some(&Seen::Pong(0u32.to_be_bytes().to_vec())));
+    assert_eq!(seen.last(), Some(&Seen::Pong(9_999u32.to_be_bytes().to_vec())));
+}
+
+#[test]
+fn pings_that_come_together_are_each_answered_and_their_pongs_jump_the_queue() {
+    let mut world = World::new(unpinged(), Echo);
+    let peer = world.open();
+    world.send_with(peer, |conn, out| {
+        conn.encode(Message::Text("one"), KEY, out);
+        for n in 0..10 {
+            conn.encode_ping(&[n], KEY, out);
+        }
+    });
+    let mut expected: Vec<_> = (0..10).map(|n| Seen::Pong(vec![n])).collect();
+    expected.push(Seen::Text("one".into()));
+    assert_eq!(world.seen(peer), expected);
+}
+
+#[test]
+fn what_was_said_before_a_violation_is_answered_before_the_close() {
+    let mut world = World::new(unpinged(), Echo);
+    let peer = world.open();
+    world.clients[peer].reads = false;
+    world.send(peer, Message::Text("in flight"));
+    world.send_with(peer, |conn, out| {
+        conn.encode(Message::Text("queued"), KEY, out);
+        conn.encode_ping(b"?", KEY, out);
+        out.extend_from_slice(&[0xc1, 0x80]);
+    });
+    world.read_on(peer);
+    let [first, second] = ["in flight", "queued"].map(|text| Seen::Text(text.into()));
+    let expected = [first, Seen::Pong(b"?".to_vec()), second, Seen::Close(Some(1002)), Seen::Fin];
+    assert_eq!(world.seen(peer), expected);
 }
 
 #[test]

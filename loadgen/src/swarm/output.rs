@@ -25,6 +25,8 @@ pub(super) struct Output {
     /// By index: a message under way, and how much of it has been encoded. It goes in fragments, so
     /// that a pong waits for one chunk only.
     unfinished: BTreeMap<usize, (Instant, usize)>,
+    /// By index: the Close frame of a connection that has failed, behind which it is shut down.
+    last: BTreeMap<usize, BytesMut>,
 }
 
 impl Output {
@@ -40,6 +42,13 @@ impl Output {
 
     pub(super) fn forget(&mut self, index: usize) {
         self.unfinished.remove(&index);
+        if let Some(buffer) = self.last.remove(&index) {
+            self.put_back(buffer);
+        }
+    }
+
+    pub(super) fn say_last(&mut self, index: usize, out: BytesMut) {
+        self.last.insert(index, out);
     }
 
     fn put_back(&mut self, mut buffer: BytesMut) {
@@ -56,6 +65,10 @@ impl Swarm {
     pub(super) fn flush(&mut self, now: Instant, index: usize, ops: &mut Vec<Op>) {
         if self.conns[index].in_flight {
             return;
+        }
+        if let Some(out) = self.output.last.remove(&index) {
+            self.send(index, out, ops);
+            return ops.push(Op::Shutdown { id: self.id_of(index) });
         }
         let mut out = self.output.lend();
         match self.conns[index].phase {

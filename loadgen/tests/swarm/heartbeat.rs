@@ -63,3 +63,19 @@ fn a_close_of_the_server_is_answered() {
     world.run(secs(2));
     assert!(world.seen().all(|seen| seen.close.is_some()));
 }
+
+#[test]
+fn a_server_that_breaks_the_protocol_is_told_so_also_behind_a_send_in_flight() {
+    // Byte by byte, the pong is in flight when the fault comes.
+    for piece in [usize::MAX, 1] {
+        let script =
+            Script { ends_at_ping: Some((1, End::MaskedFrame)), piece, ..pinging(secs(1)) };
+        let mut world = World::new(&asked(3), script);
+        world.run(secs(2));
+        for seen in world.seen() {
+            assert_eq!(seen.pongs.len(), usize::from(piece == 1));
+            assert_eq!(seen.close.unwrap().1, Some(1002));
+            assert!(seen.fin.is_some() && seen.reset.is_none());
+        }
+    }
+}

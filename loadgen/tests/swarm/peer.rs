@@ -37,7 +37,7 @@ pub(crate) enum End {
     Close(u16, &'static str),
     Fin,
     Reset,
-    /// A frame that no server may send.
+    /// A ping, and behind it a frame that no server may send.
     MaskedFrame,
 }
 
@@ -158,7 +158,9 @@ impl Peer {
             }
             End::Fin => self.over(Cause::Fin),
             End::Reset => self.over(Cause::Reset),
-            End::MaskedFrame => self.out.extend_from_slice(&[0x81, 0x80, 1, 2, 3, 4]),
+            End::MaskedFrame => {
+                self.out.extend_from_slice(&[0x89, 0, 0x81, 0x80, 1, 2, 3, 4]);
+            }
         }
     }
 

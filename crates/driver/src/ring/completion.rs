@@ -37,6 +37,8 @@ pub(super) enum Of {
     Shutdown(ConnId),
     /// The close of a slot.
     Close(ConnId),
+    /// The send of nothing that has failed: the connection does not stand any more.
+    Check(ConnId),
     /// SIOCOUTQ; the result is a count.
     Probe(ConnId),
     /// The descriptor made for [`Op::Locate`](crate::Op::Locate).
@@ -73,6 +75,7 @@ pub(super) enum Kind {
     Poll,
     Shutdown,
     Close,
+    Check,
     Probe,
     Locate,
     Diagnose,
@@ -80,7 +83,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Nobody,
         Self::Accept,
         Self::Listener,
@@ -91,6 +94,7 @@ impl Kind {
         Self::Poll,
         Self::Shutdown,
         Self::Close,
+        Self::Check,
         Self::Probe,
         Self::Locate,
         Self::Diagnose,

@@ -32,8 +32,13 @@ impl Driver {
             }
         }
         let Some(connection) = self.table.at(id) else { return };
+        let is_first = std::mem::take(&mut connection.fresh);
         if !more {
             connection.receive = Arm::Off;
+        } else if is_first && connection.is_heard() && connection.shutdown == Once::No {
+            // Bytes and an RST behind them, both there before the receive was armed: it gives out
+            // the bytes and waits for another packet (6.18), which never comes.
+            self.queue.check(id, connection.slot);
         }
         match -result {
             0 => self.end_gently(id, Cause::Fin),
@@ -42,6 +47,14 @@ impl Driver {
             errno @ 1.. => self.end_abruptly(id, Cause::from_errno(errno)),
             _ if more => {}
             _ => self.settle(id),
+        }
+    }
+
+    /// The check has failed: the peer is gone, and the receive did not tell.
+    pub(super) fn on_check(&mut self, id: ConnId, result: i32) {
+        let passing = [libc::EINTR, libc::EAGAIN].contains(&-result);
+        if self.table.at(id).is_some_and(|connection| connection.end.is_none()) && !passing {
+            self.end_abruptly(id, Cause::from_errno(-result));
         }
     }
 
@@ -217,6 +230,7 @@ impl Driver {
         }
         if connection.receive == Arm::Off && !connection.starved {
             connection.receive = Arm::On;
+            connection.fresh = true;
             self.queue.receive(id, slot);
         }
     }

@@ -113,6 +113,7 @@ impl Driver {
             Of::Poll(id) => self.on_poll(id, result),
             Of::Shutdown(id) => self.on_shutdown(id),
             Of::Close(id) => self.on_close(id),
+            Of::Check(id) => self.on_check(id, result),
             Of::Probe(id) => self.on_probe(id, result),
             Of::Locate(id, descriptor) => self.on_locate(id, descriptor),
             Of::Diagnose(id, descriptor) => self.on_diagnose(id, descriptor),

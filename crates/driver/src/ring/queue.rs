@@ -212,6 +212,7 @@ impl Queue {
             Kind::Poll => Of::Poll(id),
             Kind::Shutdown => Of::Shutdown(id),
             Kind::Close => Of::Close(id),
+            Kind::Check => Of::Check(id),
             Kind::Probe => Of::Probe(id),
             Kind::Locate => Of::Locate(id, installed(result)),
             Kind::Diagnose => Of::Diagnose(id, installed(result)),

@@ -30,6 +30,8 @@ pub(super) struct Connection {
     /// Set when it has ended; then nothing more is begun.
     pub(super) end: Option<Cause>,
     pub(super) receive: Arm,
+    /// Nothing has come since its receive was armed.
+    pub(super) fresh: bool,
     /// The watch for the end while it is paused.
     pub(super) poll: Arm,
     pub(super) sending: bool,
@@ -47,6 +49,7 @@ impl Connection {
             slot,
             end: None,
             receive: Arm::Off,
+            fresh: false,
             poll: Arm::Off,
             sending: false,
             paused: false,

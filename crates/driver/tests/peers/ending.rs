@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 on_every_driver! {
     a_fin_and_a_reset_end_a_connection_each_by_its_name,
+    a_reset_right_behind_bytes_is_told,
     a_reset_during_a_send_brings_the_chunk_home_first,
     an_abort_during_a_send_brings_the_chunk_home_first_and_resets_the_peer,
     after_an_abort_nothing_is_carried_out_any_more,
@@ -31,6 +32,23 @@ fn a_fin_and_a_reset_end_a_connection_each_by_its_name(driver: DriverKind) {
     drop(peer);
     assert_eq!(rig.received(id, 10), b"last words");
     assert_eq!(rig.next(), Seen::Closed(id, Cause::Fin));
+    rig.stop();
+}
+
+/// All has happened before the driver takes the connections.
+fn a_reset_right_behind_bytes_is_told(driver: DriverKind) {
+    const PEERS: usize = 50;
+    let rig = Rig::new(driver, PEERS as u32);
+    for _ in 0..PEERS {
+        let mut peer = TcpStream::connect(rig.address).unwrap();
+        peer.write_all(b"bye").unwrap();
+        reset(peer);
+    }
+    rig.wish([Op::Accept(true)]);
+    let mut closed = 0;
+    while closed < PEERS {
+        closed += usize::from(matches!(rig.next(), Seen::Closed(_, Cause::Reset)));
+    }
     rig.stop();
 }
 

@@ -3,7 +3,7 @@
 
 use super::receive::{Found, skip};
 use super::{Connection, Role};
-use crate::frame::{CLOSE, Header};
+use crate::frame::{CLOSE, CONTROL_MAX, Header};
 use crate::pending::{Gathered, Pending};
 use crate::{Limits, Payload, Scratch, Violation, close, mask};
 
@@ -29,18 +29,19 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Result<(), Violation> {
         let Limits { message_max, pinned_max, .. } = *limits;
-        let most = usize::try_from(pinned_max).unwrap_or(usize::MAX);
+        let most = saturated(pinned_max);
         let pending = self.pending.get_or_insert_with(|| scratch.pending());
-        let message = pending
-            .message
-            .get_or_insert_with(|| Gathered::new(header.first.opcode(), scratch.buffer(most)));
+        let message = pending.message.get_or_insert_with(|| {
+            let memory = scratch.buffer(saturated(header.length), most);
+            Gathered::new(header.first.opcode(), memory)
+        });
         // The rules for headers have bounded the sum.
         let length = message.unfinished().bytes + header.length;
         if length > pinned_max {
             return Err(Violation::TooMuchPinned { max: pinned_max });
         }
         let whole = if header.first.fin() { length } else { message_max };
-        message.bytes_max = usize::try_from(whole).unwrap_or(usize::MAX).min(most);
+        message.bytes_max = saturated(whole).min(most);
         message.fragments += 1;
         Ok(())
     }
@@ -51,7 +52,7 @@ impl Connection {
         input: &mut &'a mut [u8],
         scratch: &mut Scratch,
     ) -> Found<'a> {
-        let length = input.len().min(usize::try_from(self.owed).unwrap_or(usize::MAX));
+        let length = input.len().min(saturated(self.owed));
         let piece = skip(input, length);
         self.owed -= length as u64;
         if self.role == Role::Server {
@@ -70,7 +71,7 @@ impl Connection {
         let control = &mut self.pending_mut(scratch).control;
         control.push(piece);
         if is_whole {
-            let mut payload = scratch.buffer(usize::MAX);
+            let mut payload = scratch.buffer(CONTROL_MAX, usize::MAX);
             payload.extend_from_slice(control.as_bytes());
             control.clear();
             return self.on_whole(first, Payload::Owned(payload), scratch);
@@ -100,4 +101,8 @@ impl Connection {
             scratch.return_pending(pending);
         }
     }
+}
+
+fn saturated(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,5 @@
 mod gather;
+mod lone;
 mod receive;
 mod send;
 

@@ -1,25 +1,18 @@
 //! Bytes in, messages out.
 //!
-//! There are two ways. Most frames are whole messages of at most 125 bytes between two others, and
-//! for them [`Connection::receive_short`] holds one header against all rules at once, inline in the
-//! caller's loop. Whatever it does not like goes the general way, [`Connection::receive_any`], which
-//! knows all rules one by one. Both make the same of the same bytes.
+//! There are two ways. Most frames are messages by themselves and whole; they go the short way
+//! (`lone`), which for those of at most 125 bytes runs inline in the caller's loop. Whatever it does
+//! not like goes the general way, which knows the rules one by one and gathers what comes in pieces
+//! (`gather`). Both make the same of the same bytes.
 
 use super::{Connection, Role};
-use crate::frame::{CLOSE, First, Header, MASK, PING, PONG, Rules, TEXT};
+use crate::frame::{CLOSE, First, Header, PING, PONG, Rules, TEXT};
 use crate::pending::Gathered;
-use crate::short::{self, SHORT_MAX};
 use crate::{Incoming, Limits, Payload, Scratch, Text, Violation, close, mask};
 use core::mem::take;
 
 /// What [`Connection::receive`] gives back.
 pub(super) type Found<'a> = Result<Option<Incoming<'a>>, Violation>;
-
-/// A text in one frame.
-const WHOLE_TEXT: u8 = First::new(TEXT, true).byte();
-/// A binary message in one frame.
-const WHOLE_BINARY: u8 = First::new(crate::frame::BINARY, true).byte();
-const WHOLE_PONG: u8 = First::new(PONG, true).byte();
 
 impl Connection {
     /// Takes the next control frame or whole message from the front of `input`, unmasking in place.
@@ -45,69 +38,13 @@ impl Connection {
         if input.is_empty() {
             return Ok(None);
         }
-        if let Some(message) = self.receive_short(input, limits, scratch) {
+        if let Some(message) = self.receive_lone::<0>(input, limits, scratch) {
             return message.map(Some);
         }
         // By value, so that the caller's input need not lie in memory.
         let (found, rest) = self.receive_any(take(input), limits, scratch);
         *input = rest;
         found
-    }
-
-    /// Takes a message in one frame, or a pong, if it is short and whole and nothing came before it.
-    #[inline(always)]
-    fn receive_short<'a>(
-        &mut self,
-        input: &mut &'a mut [u8],
-        limits: &Limits,
-        scratch: &mut Scratch,
-    ) -> Option<Result<Incoming<'a>, Violation>> {
-        let (mask, header) = if self.role == Role::Server { (MASK, 6) } else { (0, 2) };
-        let [first, second, ..] = **input else { return None };
-        // Too long, too, where the mask is missing or should be.
-        let length = usize::from(second ^ mask);
-        let length_max = limits.frame_max.min(limits.message_max).min(SHORT_MAX as u64);
-        let is_known = matches!(first, WHOLE_TEXT | WHOLE_BINARY | WHOLE_PONG);
-        if !(self.ready
-            && is_known
-            && length as u64 <= length_max
-            && header + length <= input.len())
-        {
-            return None;
-        }
-        let frame = skip(input, header + length);
-        let (key, payload) = match self.role {
-            Role::Server => {
-                let (header, payload) = frame.split_first_chunk_mut::<6>()?;
-                ([header[2], header[3], header[4], header[5]], payload)
-            }
-            Role::Client => ([0; 4], &mut frame[2..]),
-        };
-        if first == WHOLE_TEXT {
-            return Some(match Text::unmask_short(payload, key) {
-                Ok(text) => Ok(Incoming::Text(text)),
-                Err(_) => {
-                    *input = &mut [];
-                    Err(self.fail_on_text(scratch))
-                }
-            });
-        }
-        if self.role == Role::Server {
-            short::unmask(payload, key);
-        }
-        let payload = Payload::Lent(payload);
-        Some(Ok(if first == WHOLE_PONG {
-            Incoming::Pong(payload)
-        } else {
-            Incoming::Binary(payload)
-        }))
-    }
-
-    #[cold]
-    fn fail_on_text(&mut self, scratch: &mut Scratch) -> Violation {
-        self.failed = true;
-        self.settle(scratch);
-        Violation::TextNotUtf8
     }
 
     /// Takes the next frame by all the rules. Gives back, beside what it found, what is left of the
@@ -119,6 +56,9 @@ impl Connection {
         limits: &Limits,
         scratch: &mut Scratch,
     ) -> (Found<'a>, &'a mut [u8]) {
+        if let Some(message) = self.receive_lone::<2>(&mut input, limits, scratch) {
+            return (message.map(Some), input);
+        }
         let found = self.next_incoming(&mut input, limits, scratch);
         self.failed |= found.is_err();
         self.settle(scratch);
@@ -127,14 +67,14 @@ impl Connection {
     }
 
     /// Keeps no more than the next input needs.
-    fn settle(&mut self, scratch: &mut Scratch) {
+    pub(super) fn settle(&mut self, scratch: &mut Scratch) {
         if self.is_deaf() {
             self.forget_input(scratch);
         }
         if !self.can_send()
             && let Some(pending) = &mut self.pending
         {
-            pending.ping = None;
+            pending.is_pinged = false;
         }
         self.release_pending(scratch);
         self.ready = !self.is_deaf() && !self.is_mid_message();
@@ -255,8 +195,10 @@ impl Connection {
     /// Keeps the newest ping only: a flood of them must not become a queue of pongs.
     fn on_ping<'a>(&mut self, payload: Payload<'a>, scratch: &mut Scratch) -> Incoming<'a> {
         if !self.close_sent {
-            let ping = self.pending_mut(scratch).ping.insert(Default::default());
-            ping.push(&payload);
+            let pending = self.pending_mut(scratch);
+            pending.is_pinged = true;
+            pending.ping.clear();
+            pending.ping.push(&payload);
         }
         Incoming::Ping(payload)
     }

@@ -100,20 +100,21 @@ impl Connection {
 
     /// Whether a ping was received that no pong has answered.
     pub fn owes_pong(&self) -> bool {
-        self.can_send() && self.pending.as_deref().is_some_and(|pending| pending.ping.is_some())
+        self.can_send() && self.pending.as_deref().is_some_and(|pending| pending.is_pinged)
     }
 
     /// Appends a pong for the newest ping that was received, if one is owed (RFC 6455 §5.5.3
     /// allows to answer only the newest).
     pub fn encode_pong(&mut self, key: [u8; 4], scratch: &mut Scratch, out: &mut BytesMut) -> bool {
-        let Some(ping) = self.pending.as_deref_mut().and_then(|pending| pending.ping.take()) else {
-            return false;
-        };
-        self.release_pending(scratch);
-        if self.can_send() {
-            self.write(First::new(PONG, true), ping.as_bytes(), key, out);
+        let (key, can_send) = (self.key_for(key), self.can_send());
+        let pending = self.pending.as_deref_mut().filter(|pending| pending.is_pinged);
+        let Some(pending) = pending else { return false };
+        pending.is_pinged = false;
+        if can_send {
+            frame::write(First::new(PONG, true), pending.ping.as_bytes(), key, out);
         }
-        self.can_send()
+        self.release_pending(scratch);
+        can_send
     }
 
     /// Appends a Close frame, ours or the answer to the peer's, unless one was sent. After it

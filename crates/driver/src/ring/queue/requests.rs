@@ -12,7 +12,7 @@ use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
 use libc::{c_int, sa_family_t, sockaddr, socklen_t};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 /// The kernel's `IORING_RECVSEND_POLL_FIRST`: look for a buffer only when there is something to
 /// put into it. Else an empty ring of buffers ends a receive at once.
@@ -80,6 +80,17 @@ impl Queue {
             .user_data(Kind::Send.at(key));
         // SAFETY: the bytes are on the heap or static, do not move with the chunk, and nothing
         // reaches the chunk before the completion takes it out.
+        unsafe { self.push(&[entry]) }
+    }
+
+    /// Asks whether a connection still stands, by sending nothing: heard of only if it does not.
+    pub(in crate::ring) fn check(&mut self, id: ConnId, slot: u32) {
+        let entry = opcode::Send::new(Fixed(slot), null(), 0)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
+            .build()
+            .flags(Flags::SKIP_SUCCESS)
+            .user_data(Kind::Check.of(id));
+        // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry]) }
     }
 

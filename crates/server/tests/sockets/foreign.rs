@@ -1,8 +1,9 @@
-//! The whole server on real sockets, against a client that others wrote, on each driver.
+//! A client that others wrote.
 
+use crate::rig::{DRIVERS, PATIENCE, drained, start, tcp};
 use halfopen_server::{
     App, CloseCode, Config, DriverKind, Echo, End, Heartbeat, Message, Peer, Server, ServerConfig,
-    ServerError, Stats,
+    ServerError,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,33 +11,9 @@ use std::time::Duration;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message as Foreign, WebSocket};
 
-const DRIVERS: [DriverKind; 1] = [DriverKind::TokioUring];
-
-/// Longer than anything here takes; nothing is asserted about it.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn start<A: App + Send + 'static>(driver: DriverKind, config: Config, app: fn() -> A) -> Server {
-    let config = ServerConfig {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        driver,
-        shards: Some(2),
-        connections_max: Some(200),
-        seed: Some(1),
-        shard: config,
-        ..ServerConfig::default()
-    };
-    Server::start(&config, |_| app()).unwrap_or_else(|error| panic!("{}: {error}", driver.name()))
-}
-
 /// Clients that do not answer a Close hold nobody up.
 fn config() -> Config {
     Config { close_timeout: Duration::from_millis(200), ..Config::default() }
-}
-
-fn tcp(server: &Server) -> TcpStream {
-    let stream = TcpStream::connect(server.local_addr()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
 }
 
 fn connect(server: &Server) -> WebSocket<TcpStream> {
@@ -44,13 +21,6 @@ fn connect(server: &Server) -> WebSocket<TcpStream> {
     let (client, response) = tungstenite::client(url, tcp(server)).unwrap();
     assert_eq!(response.status(), 101);
     client
-}
-
-fn drained(server: Server) -> Stats {
-    server.handle().drain(Duration::ZERO);
-    let outcome = server.join();
-    assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    outcome.stats
 }
 
 #[test]
