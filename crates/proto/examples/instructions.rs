@@ -26,6 +26,7 @@ fn job(name: &str, frames: usize, work: &mut dyn FnMut()) {
 
 fn main() {
     decode_whole();
+    decode_unmasked();
     decode_in_pieces();
     decode_control();
     encode();
@@ -38,20 +39,28 @@ fn text(pattern: &str, len: usize) -> String {
 }
 
 /// What a client sends if it is made to say something so many times.
-fn sent(mut encode: impl FnMut(&mut Connection, &mut BytesMut)) -> Vec<u8> {
-    let (mut client, mut out) = (Connection::new(Role::Client), BytesMut::new());
-    (0..FRAMES).for_each(|_| encode(&mut client, &mut out));
+fn sent(encode: impl FnMut(&mut Connection, &mut BytesMut)) -> Vec<u8> {
+    sent_by(Role::Client, encode)
+}
+
+fn sent_by(role: Role, mut encode: impl FnMut(&mut Connection, &mut BytesMut)) -> Vec<u8> {
+    let (mut side, mut out) = (Connection::new(role), BytesMut::new());
+    (0..FRAMES).for_each(|_| encode(&mut side, &mut out));
     out.to_vec()
 }
 
-/// Receives `wire` in inputs of `piece` bytes, a first time to have the memory, and then counted.
 fn decode(name: &str, wire: &[u8], piece: usize) {
-    let (mut server, mut scratch) = (Connection::new(Role::Server), Scratch::default());
+    decode_as(Role::Server, name, wire, piece);
+}
+
+/// Receives `wire` in inputs of `piece` bytes, a first time to have the memory, and then counted.
+fn decode_as(role: Role, name: &str, wire: &[u8], piece: usize) {
+    let (mut side, mut scratch) = (Connection::new(role), Scratch::default());
     let (limits, mut pongs) = (Limits::default(), BytesMut::with_capacity(1024));
     let mut receive = |wire: &mut [u8]| {
         for mut input in wire.chunks_mut(piece) {
             while let Some(incoming) =
-                server.receive(&mut input, &limits, &mut scratch).expect("valid frames")
+                side.receive(&mut input, &limits, &mut scratch).expect("valid frames")
             {
                 match &incoming {
                     Incoming::Text(text) => _ = black_box(text.as_bytes()),
@@ -61,7 +70,7 @@ fn decode(name: &str, wire: &[u8], piece: usize) {
                 scratch.reclaim(incoming);
             }
             pongs.clear();
-            server.encode_pong(KEY, &mut scratch, &mut pongs);
+            side.encode_pong(KEY, &mut scratch, &mut pongs);
         }
     };
     receive(&mut wire.to_vec());
@@ -80,6 +89,14 @@ fn decode_whole() {
             let wire = sent(|client, out| _ = client.encode(Message::Text(&text), KEY, out));
             decode(&format!("{name}/{len}"), &wire, wire.len());
         }
+    }
+}
+
+fn decode_unmasked() {
+    let (binary, text) = (vec![0xa5; 125], text("plain ", 125));
+    for (name, message) in [("binary", Message::Binary(&binary)), ("ascii", Message::Text(&text))] {
+        let wire = sent_by(Role::Server, |server, out| _ = server.encode(message, KEY, out));
+        decode_as(Role::Client, &format!("unmasked {name}/125"), &wire, wire.len());
     }
 }
 

@@ -45,8 +45,26 @@
 //! let (mut connection, mut out) = (Connection::new(halfopen_proto::Role::Server), BytesMut::new());
 //! echo(&mut connection, &mut input, &mut Scratch::default(), &mut out)?;
 //! assert_eq!(&out[..], b"\x81\x05Hello");
+//!
+//! // A fault ends the connection: the peer is told, with the code 1002 here, then the socket closed.
+//! let mut unmasked = *b"\x81\x05Hello";
+//! out.clear();
+//! let fault = echo(&mut connection, &mut unmasked, &mut Scratch::default(), &mut out).unwrap_err();
+//! connection.fail(&fault, [0; 4], &mut out);
+//! assert_eq!(&out[..], b"\x88\x20\x03\xeaa client's frame is not masked");
 //! # Ok::<(), Violation>(())
 //! ```
+//!
+//! A message that goes to many is encoded once ([`encode_shared`]); one that lies in memory of the
+//! caller's with room before it becomes a frame where it lies ([`Connection::encode_in_place`]).
+//!
+//! # Without std
+//!
+//! The feature `std`, on by default, brings the [`handshake`] and lets the kernels ask the CPU what it
+//! has. Without it framing and masking are left, on `core` and `alloc` alone, with the kernels that
+//! the crate was compiled for. That no std is linked then is checked by a program with a panic handler
+//! of its own, on x86-64 Linux. Nobody has built it for a bare machine or for 32 bits yet, and a CPU
+//! without compare-and-swap needs the feature `extra-platforms` of `bytes`.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -125,13 +125,15 @@ fn lengths_that_sum_up_past_64_bits_are_refused() {
 fn lengths_not_in_their_shortest_form_are_refused() {
     let violation = Violation::NonMinimalLength;
     for (from, mask) in [(Role::Client, 0x80), (Role::Server, 0)] {
+        // As the length says, so that nothing else is wrong with the frame.
+        let rest = [0; 4 + 126];
         for first in [TEXT, BINARY, TEXT_BEGINS] {
             for length in [0u16, 1, 125] {
-                let wire = [&[first, mask | 126][..], &length.to_be_bytes()].concat();
+                let wire = [&[first, mask | 126][..], &length.to_be_bytes(), &rest].concat();
                 fails_at(from, &wire, 4, violation, 1002);
             }
             for length in [0u64, 125, 126, 0xffff] {
-                let wire = [&[first, mask | 127][..], &length.to_be_bytes()].concat();
+                let wire = [&[first, mask | 127][..], &length.to_be_bytes(), &rest].concat();
                 fails_at(from, &wire, 8, violation, 1002);
             }
         }

@@ -54,7 +54,10 @@ impl Side {
                     self.scratch.reclaim(incoming);
                 }
                 Ok(None) => return all,
-                Err(violation) => all.push(Seen::Fault(violation)),
+                Err(violation) => {
+                    all.push(Seen::Fault(violation));
+                    assert!(input.is_empty(), "what is behind a fault is dropped");
+                }
             }
         }
     }
