@@ -60,11 +60,11 @@
 //!
 //! # Without std
 //!
-//! The feature `std`, on by default, brings the [`handshake`] and lets the kernels ask the CPU what it
-//! has. Without it framing and masking are left, on `core` and `alloc` alone, with the kernels that
-//! the crate was compiled for. That no std is linked then is checked by a program with a panic handler
-//! of its own, on x86-64 Linux. Nobody has built it for a bare machine or for 32 bits yet, and a CPU
-//! without compare-and-swap needs the feature `extra-platforms` of `bytes`.
+//! Everything here needs `core` and `alloc` only. The feature `std`, on by default, lets the kernels ask
+//! the CPU at run time what it has; without it they are those that the crate was compiled for. That no
+//! std is linked then is checked by a program with a panic handler of its own, on x86-64 Linux. Nobody
+//! has built it for a bare machine or for 32 bits yet, and a CPU without compare-and-swap needs the
+//! feature `extra-platforms` of `bytes`.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

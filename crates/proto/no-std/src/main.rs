@@ -1,9 +1,9 @@
-//! Proof that framing and masking need no std: a program with a panic handler of its own, which the
+//! Proof that framing, masking and the opening handshake need no std: a program with a panic handler of its own, which the
 //! compiler refuses (E0152) if anything that it is built from links std.
 //!
-//! It receives a text as a server and echoes it, then the same in one-byte pieces, and says by its
-//! exit status whether the bytes were right: `cargo run --release` here. The allocator gives memory
-//! from an array and takes none back.
+//! It opens a connection, receives a text as a server and echoes it, then the same in one-byte pieces,
+//! and says by its exit status whether the bytes were right: `cargo run --release` here. The allocator
+//! gives memory from an array and takes none back.
 #![no_std]
 #![no_main]
 
@@ -13,6 +13,7 @@ use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use halfopen_proto::handshake::{ClientRequest, HeadLimits, Request};
 use halfopen_proto::{Connection, Incoming, Limits, Message, Role, Scratch, Violation};
 
 // For the C start-up code and memcpy, which the compiler calls by itself.
@@ -55,6 +56,19 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unsafe { abort() }
 }
 
+/// Whether client and server agree on a connection.
+fn opens() -> Option<bool> {
+    let limits = HeadLimits::default();
+    let ask =
+        ClientRequest { host: "example.org", target: "/", nonce: [7; 16], ..Default::default() };
+    let (mut asked, mut answered) = (BytesMut::new(), BytesMut::new());
+    ask.encode(&mut asked).ok()?;
+    let (request, _) = Request::parse(&asked, &limits).ok()??;
+    request.accept(None, &[], &mut answered).ok()?;
+    let (_, head) = ask.check_response(&answered, &limits).ok()??;
+    Some(head == answered.len())
+}
+
 /// Receives all of `wire`, so many bytes at a time, and answers with the same texts.
 fn echo(wire: &mut [u8], piece: usize) -> Result<BytesMut, Violation> {
     let (mut connection, mut out) = (Connection::new(Role::Server), BytesMut::new());
@@ -85,5 +99,5 @@ extern "C" fn main() -> c_int {
     let is_right = [1000, 1]
         .into_iter()
         .all(|piece| echo(&mut sent.clone(), piece).is_ok_and(|answer| answer[..] == expected[..]));
-    if is_right { 0 } else { 1 }
+    if is_right && opens() == Some(true) { 0 } else { 1 }
 }

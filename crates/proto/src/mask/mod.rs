@@ -1,7 +1,7 @@
 //! Masking (RFC 6455 §5.3): XOR with a key of four bytes, which is its own inverse.
 //!
 //! Any length, any address and any place in the key are the same to the caller, and nearly the same
-//! in time. Up to [`SHORT_MAX`] bytes are done where the caller stands; more go to the kernel for
+//! in time. Up to `SHORT_MAX` bytes are done where the caller stands; more go to the kernel for
 //! what the CPU has ([`simd`]), all of one shape, told in `kernel`.
 //!
 //! What the unsafe code of this module promises: it reads `source` and writes `target`, to the byte,
