@@ -1,5 +1,6 @@
 use crate::Violation;
 use crate::frame::CONTROL_MAX;
+use crate::text::missing;
 use core::num::NonZeroU16;
 
 /// A close code that may stand in a Close frame (RFC 6455 §7.4 and the IANA registry: 1000 to 1003,
@@ -48,21 +49,23 @@ impl CloseCode {
     }
 }
 
-/// Checks the body of a Close frame as far as it is here, so that a fault is found at the byte that
-/// proves it.
-pub(crate) fn check_part(body: &[u8]) -> Result<(), Violation> {
+/// Checks the body of a Close frame as far as it is here, `owed` bytes being still to come, so that a
+/// fault is found at the byte that proves it.
+pub(crate) fn check_part(body: &[u8], owed: usize) -> Result<(), Violation> {
     match body {
         [] => Ok(()),
         [high] if CloseCode::may_begin_with(*high) => Ok(()),
-        [high, low, reason @ ..] if code(*high, *low).is_some() => check_reason(reason),
+        [high, low, reason @ ..] if code(*high, *low).is_some() => check_reason(reason, owed),
         _ => Err(Violation::InvalidCloseCode),
     }
 }
 
-/// Passes what is UTF-8 up to a last character that is not whole.
-fn check_reason(reason: &[u8]) -> Result<(), Violation> {
+/// Passes what is UTF-8 up to a last character that can still become whole.
+fn check_reason(reason: &[u8], owed: usize) -> Result<(), Violation> {
     match core::str::from_utf8(reason) {
-        Err(error) if error.error_len().is_some() => Err(Violation::CloseReasonNotUtf8),
+        Err(error) if error.error_len().is_some() || missing(reason) > owed => {
+            Err(Violation::CloseReasonNotUtf8)
+        }
         _ => Ok(()),
     }
 }
@@ -112,17 +115,18 @@ mod tests {
 
     #[test]
     fn a_code_is_refused_at_its_first_byte_where_that_proves_it() {
-        assert_eq!(check_part(&[0x02]), Err(Violation::InvalidCloseCode));
-        assert_eq!(check_part(&[0x03]), Ok(()));
-        assert_eq!(check_part(&[0x03, 0xed]), Err(Violation::InvalidCloseCode)); // 1005
-        assert_eq!(check_part(&[0x13, 0x87]), Ok(())); // 4999
-        assert_eq!(check_part(&[0x13, 0x88]), Err(Violation::InvalidCloseCode)); // 5000
-        assert_eq!(check_part(&[0x14]), Err(Violation::InvalidCloseCode));
+        assert_eq!(check_part(&[0x02], 9), Err(Violation::InvalidCloseCode));
+        assert_eq!(check_part(&[0x03], 9), Ok(()));
+        assert_eq!(check_part(&[0x03, 0xed], 9), Err(Violation::InvalidCloseCode)); // 1005
+        assert_eq!(check_part(&[0x13, 0x87], 9), Ok(())); // 4999
+        assert_eq!(check_part(&[0x13, 0x88], 9), Err(Violation::InvalidCloseCode)); // 5000
+        assert_eq!(check_part(&[0x14], 9), Err(Violation::InvalidCloseCode));
     }
 
     #[test]
     fn a_reason_is_refused_at_the_byte_that_breaks_it() {
-        assert_eq!(check_part(b"\x03\xe8ok \xf4"), Ok(()));
-        assert_eq!(check_part(b"\x03\xe8ok \xf4\x90"), Err(Violation::CloseReasonNotUtf8));
+        assert_eq!(check_part(b"\x03\xe8ok \xf4", 3), Ok(()));
+        assert_eq!(check_part(b"\x03\xe8ok \xf4", 2), Err(Violation::CloseReasonNotUtf8));
+        assert_eq!(check_part(b"\x03\xe8ok \xf4\x90", 9), Err(Violation::CloseReasonNotUtf8));
     }
 }

@@ -80,6 +80,8 @@ pub(crate) struct Header {
 pub(crate) struct Unfinished {
     pub(crate) bytes: u64,
     pub(crate) fragments: u32,
+    /// Bytes that a text's last character still misses.
+    pub(crate) missing: u64,
 }
 
 /// What the next frame is held against.
@@ -150,7 +152,9 @@ impl Rules<'_> {
             _ => {}
         }
         if !first.is_control() {
-            self.check_limits(if short == 127 { LENGTH_OF_8_MIN } else { u64::from(short) })?;
+            let least = if short == 127 { LENGTH_OF_8_MIN } else { u64::from(short) };
+            self.check_limits(least)?;
+            self.check_end(first, least)?;
         } else if usize::from(short) > CONTROL_MAX {
             return Err(Violation::ControlTooLong);
         } else if first.opcode() == CLOSE && short == 1 {
@@ -189,6 +193,12 @@ impl Rules<'_> {
             return Err(Violation::NonMinimalLength);
         }
         self.check_limits(least.max(shortest))
+    }
+
+    /// A last frame must have room for what a text still misses (§8.1).
+    fn check_end(&self, first: First, length: u64) -> Result<(), Violation> {
+        let missing = self.message.map_or(0, |message| message.missing);
+        if first.fin() && length < missing { Err(Violation::TextNotUtf8) } else { Ok(()) }
     }
 
     /// Holds a data frame of at least `length` bytes against the limits.

@@ -135,11 +135,11 @@ impl Gathered {
     }
 
     pub(crate) fn unfinished(&self) -> Unfinished {
-        let bytes = match &self.data {
-            Data::Text(text) => text.len(),
-            Data::Binary(bytes) => bytes.len(),
+        let (bytes, missing) = match &self.data {
+            Data::Text(text) => (text.len(), text.missing()),
+            Data::Binary(bytes) => (bytes.len(), 0),
         };
-        Unfinished { bytes: bytes as u64, fragments: self.fragments }
+        Unfinished { bytes: bytes as u64, fragments: self.fragments, missing: missing as u64 }
     }
 
     fn capacity(&self) -> usize {

@@ -84,6 +84,11 @@ impl TextBuffer {
         checked
     }
 
+    /// How many bytes the last character still misses.
+    pub(crate) fn missing(&self) -> usize {
+        missing(&self.bytes)
+    }
+
     /// Makes room for `more` bytes in memory that never needs more than `most`.
     pub(crate) fn make_room(&mut self, more: usize, most: usize) {
         make_room(&mut self.bytes, more, most);
@@ -112,6 +117,16 @@ impl TextBuffer {
     }
 }
 
+/// How many bytes the last character of a text, valid so far, still misses.
+pub(crate) fn missing(text: &[u8]) -> usize {
+    let is_continuation = |byte: u8| byte & 0xc0 == 0x80;
+    let tail = text.iter().rev().take(3).copied().enumerate();
+    match tail.into_iter().find(|(_, byte)| !is_continuation(*byte)) {
+        Some((behind, lead @ 0xc0..)) => (lead.leading_ones() as usize).saturating_sub(behind + 1),
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +136,17 @@ mod tests {
         let mut text = TextBuffer::new(b"\xff\xff".to_vec());
         text.push(b"ok").unwrap();
         assert_eq!(text.finish().unwrap().as_str(), "ok");
+    }
+
+    #[test]
+    fn a_character_misses_what_has_not_come_of_it() {
+        for character in ['a', 'ж', '水', '🦀'] {
+            let text = format!("水🦀{character}");
+            for missed in 0..character.len_utf8() {
+                assert_eq!(missing(&text.as_bytes()[..text.len() - missed]), missed, "{character}");
+            }
+        }
+        assert_eq!(missing(b""), 0);
     }
 
     #[test]

@@ -252,7 +252,8 @@ fn a_close_reason_that_is_not_text_is_refused_at_the_byte_that_proves_it() {
             fails_at(from, &frame(from, CLOSE, &body), at, Violation::CloseReasonNotUtf8, 1007);
         }
         let cut_short = frame(from, CLOSE, b"\x03\xe8\xf0\x9f\xa6");
-        fails_at(from, &cut_short, cut_short.len(), Violation::CloseReasonNotUtf8, 1007);
+        let at = payload_at(from) + 3;
+        fails_at(from, &cut_short, at, Violation::CloseReasonNotUtf8, 1007);
     }
 }
 
@@ -362,8 +363,10 @@ fn a_character_split_over_fragments_at_every_place_is_one_character() {
 fn a_split_character_that_an_empty_frame_ends_is_refused() {
     for from in BOTH {
         for begun in [&b"\xd0"[..], b"ok \xe6\xb0", b"\xf0\x9f\xa6"] {
-            let wire = frames(from, &[(TEXT_BEGINS, begun), (GOES_ON, b""), (ENDS, b"")]);
-            fails_at(from, &wire, wire.len(), Violation::TextNotUtf8, 1007);
+            let before = frames(from, &[(TEXT_BEGINS, begun), (GOES_ON, b"")]);
+            let wire = [&before[..], &frame(from, ENDS, b"")].concat();
+            // Its length proves it.
+            fails_at(from, &wire, before.len() + 2, Violation::TextNotUtf8, 1007);
         }
     }
 }

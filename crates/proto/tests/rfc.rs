@@ -444,7 +444,8 @@ fn s5_5_1_a_reason_that_is_not_utf8_fails_inside_the_frame() {
         let at = header(from, CLOSE, 2).len() + 2 + 5;
         fails_at(from, &wire, at, Violation::CloseReasonNotUtf8, 1007);
         let cut_short = frame(from, CLOSE, b"\x03\xe8\xe6\xb0");
-        fails_at(from, &cut_short, cut_short.len(), Violation::CloseReasonNotUtf8, 1007);
+        let at = cut_short.len() - 1;
+        fails_at(from, &cut_short, at, Violation::CloseReasonNotUtf8, 1007);
     }
 }
 
@@ -649,10 +650,28 @@ fn s8_1_text_fails_at_the_byte_that_proves_it_also_inside_a_frame() {
 #[test]
 fn s8_1_text_may_not_end_inside_a_character() {
     for from in BOTH {
-        let wire = frame(from, TEXT, b"\xf0\x9f\xa6");
-        fails_at(from, &wire, wire.len(), Violation::TextNotUtf8, 1007);
-        let wire = frames(from, &[(TEXT_BEGINS, b"\xf0\x9f\xa6"), (ENDS, b"")]);
-        fails_at(from, &wire, wire.len(), Violation::TextNotUtf8, 1007);
+        // At the byte behind which too few are left.
+        let payload_at = header(from, TEXT, 3).len();
+        let violation = Violation::TextNotUtf8;
+        fails_at(from, &frame(from, TEXT, b"\xf0\x9f\xa6"), payload_at + 1, violation, 1007);
+        fails_at(from, &frame(from, TEXT, b"ok \xe6\xb0"), payload_at + 4, violation, 1007);
+        fails_at(from, &frame(from, TEXT, b"\xd0"), payload_at + 1, violation, 1007);
+    }
+}
+
+#[test]
+fn s8_1_a_last_frame_too_short_for_what_a_text_misses_fails_at_its_length() {
+    for from in BOTH {
+        for (begun, last) in
+            [(&b"\xf0\x9f\xa6"[..], &b""[..]), (b"\xf0", b"\x9f\xa6"), (b"a\xe6", b"\xb0")]
+        {
+            let begun = frames(from, &[(TEXT_BEGINS, begun), (PING, b"")]);
+            let wire = [&begun[..], &frame(from, ENDS, last)].concat();
+            fails_at(from, &wire, begun.len() + 2, Violation::TextNotUtf8, 1007);
+            // More may still come behind a frame that is not the last.
+            let wire = [&begun[..], &frame(from, GOES_ON, last)].concat();
+            is_heard_as(from, &wire, &[Seen::Ping(Vec::new())]);
+        }
     }
 }
 

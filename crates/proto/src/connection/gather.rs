@@ -67,28 +67,30 @@ impl Connection {
     }
 
     fn gather_control(&mut self, piece: &[u8], scratch: &mut Scratch) -> Found<'static> {
-        let (first, is_whole) = (self.first, self.owed == 0);
+        let (first, owed) = (self.first, self.owed as usize);
         let control = &mut self.pending_mut(scratch).control;
         control.push(piece);
-        if is_whole {
+        if owed == 0 {
             let mut payload = scratch.buffer(CONTROL_MAX, usize::MAX);
             payload.extend_from_slice(control.as_bytes());
             control.clear();
             return self.on_whole(first, Payload::Owned(payload), scratch);
         }
         if first.opcode() == CLOSE {
-            close::check_part(control.as_bytes())?;
+            close::check_part(control.as_bytes(), owed)?;
         }
         Ok(None)
     }
 
     fn gather_message(&mut self, piece: &[u8]) -> Found<'static> {
         let message = &mut self.pending.as_deref_mut().expect("begun with the frame").message;
-        message.as_mut().expect("begun with the frame").push(piece)?;
-        if self.owed > 0 || !self.first.fin() {
-            return Ok(None);
+        let gathered = message.as_mut().expect("begun with the frame");
+        gathered.push(piece)?;
+        match (self.first.fin(), self.owed) {
+            (true, 0) => message.take().map(Gathered::finish).transpose(),
+            (true, owed) if owed < gathered.unfinished().missing => Err(Violation::TextNotUtf8),
+            _ => Ok(None),
         }
-        message.take().map(Gathered::finish).transpose()
     }
 
     pub(super) fn pending_mut(&mut self, scratch: &mut Scratch) -> &mut Pending {
