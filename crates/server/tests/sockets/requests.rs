@@ -145,7 +145,7 @@ impl App for Picky {
             return Err(Rejection::new(403, "pages of other origins are not served"));
         }
         if request.header("Authorization").is_none() {
-            return Err(Rejection::new(401, "say who you are"));
+            return Err(Rejection::unauthorized("Bearer", "say who you are").unwrap());
         }
         Ok(request.subprotocols().find(|name| *name == "chat.v2"))
     }
