@@ -584,6 +584,20 @@ fn s7_1_5_the_first_close_counts() {
 }
 
 #[test]
+fn s7_1_7_who_fails_a_connection_hears_nothing_more_of_it() {
+    for from in BOTH {
+        let mut side = Side::new(other(from));
+        side.hear(&frame(from, PING, b"unanswered"));
+        // For a reason of the owner's; what came before was no fault.
+        assert_eq!(side.fail(&Violation::MessageTooLong { max: 1 }).0, 1009);
+        for first in [TEXT, BINARY, PING, PONG, TEXT_BEGINS, CLOSE] {
+            assert_eq!(side.hear(&frame(from, first, b"")), []);
+        }
+        assert_eq!((side.connection.state(), side.connection.held()), (State::Closed, 0));
+    }
+}
+
+#[test]
 fn s7_4_1_codes_that_must_not_be_sent_cannot_be_made() {
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
         assert_eq!(CloseCode::new(code), None, "{code}");
