@@ -76,6 +76,7 @@ fn shard_config(heartbeat: Option<Heartbeat>, limits: &LimitFlags) -> Config {
     };
     config.limits.message_max = limits.max_message as u64;
     config.limits.frame_max = limits.max_message as u64;
+    config.limits.pinned_max = limits.max_message as u64;
     config
 }
 
