@@ -1,6 +1,8 @@
-//! Whole runs over real sockets against a server by other hands.
+//! Whole runs over real sockets: against a server by other hands, against our own, and against
+//! bytes that no server should send.
 
 mod foreign;
+mod misbehaving;
 mod own;
 
 use foreign::{INTERVAL, Server, TIMEOUT, http_server};
@@ -13,7 +15,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-const DRIVERS: [DriverKind; 1] = [DriverKind::TokioUring];
+const DRIVERS: [DriverKind; 2] = DriverKind::ALL;
 
 fn asked(url: &str) -> Asked {
     Asked {

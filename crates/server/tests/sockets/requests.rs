@@ -137,17 +137,14 @@ struct Picky;
 
 impl App for Picky {
     fn on_request<'r>(&mut self, request: &Request<'r>) -> Result<Option<&'r str>, Rejection> {
-        let origin = request.header("Origin");
-        if request.target() != "/room" {
+        if request.path() != "/room" {
             return Err(Rejection::new(404, "there is one room, and it is /room"));
         }
-        if origin.is_some_and(|origin| origin != b"https://example.org") {
-            return Err(Rejection::new(403, "pages of other origins are not served"));
-        }
+        request.check_origin(&["https://example.org"])?;
         if request.header("Authorization").is_none() {
             return Err(Rejection::unauthorized("Bearer", "say who you are").unwrap());
         }
-        Ok(request.subprotocols().find(|name| *name == "chat.v2"))
+        Ok(request.subprotocol_among(&["chat.v2"]))
     }
 
     fn on_message(&mut self, peer: &mut Peer<'_>, message: Message<'_>) {
