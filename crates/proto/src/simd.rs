@@ -46,6 +46,13 @@ pub fn level() -> Level {
     }
 }
 
+/// Whether `level` is the one in use; false as long as [`level`] was never called. One comparison,
+/// which the compiler does not turn into a table of jumps.
+#[inline]
+pub(crate) fn is(level: Level) -> bool {
+    CHOSEN.load(Relaxed) == level as u8
+}
+
 /// Makes the whole process use no better level than `most`, and gives back what it now uses.
 #[cold]
 pub fn limit(most: Level) -> Level {

@@ -1,27 +1,42 @@
-//! The shape that all kernels have, and those that need no instruction set.
+//! The shapes that the kernels have, and those that need no instruction set.
 //!
 //! ```text
-//!  head ████████                                     loaded first, stored last
-//!  body      ████████ ████████ ████████ ████████     from there on, or from the next aligned address
-//!  tail                                   ████████   loaded first, stored last
+//!  ends   ████████████████                 so many vectors from the start,
+//!                   ████████████████       and so many that end at the end, loaded before all others
+//!
+//!  run    ████████                         unaligned
+//!            ████████                      from here on aligned, for the target's sake
+//!                    ████████████████…     four at a time
+//!                                    …███  `ends`; near the end of a page nothing that crosses it
 //! ```
 //!
-//! Head and tail may overlap the body and each other, in place too: all that two of them cover was
-//! loaded before any of it was stored, so both store the same. No byte is done by itself, and no
-//! branch depends on the last bits of a length.
+//! Vectors may overlap, in place too: where two of them do, both were loaded before one was stored,
+//! so both store the same. No branch depends on the last bits of a length: rivals that do the first
+//! or the last bytes one by one mispredict, and lose more by it than by the XOR.
 //!
-//! Aligned stores pay from about [`ALIGNED_MIN`] on; below, a store across a cache line costs less
-//! than finding the line. Stores past the cache lose by far: who unmasks wants to read.
-//!
-//! What the unsafe code of this file promises is what [`Vector`] and each function ask for.
+//! What was measured on Zen 4: a store across a cache line costs a cycle or two, one across a page
+//! some tens; aligning pays from about 512 bytes on. Stores past the caches lose by far: who unmasks
+//! wants to read.
 #![allow(unsafe_code)] // Loads and stores that overlap are out of reach of safe slices.
 
-/// From this length on the body begins at an aligned address.
-const ALIGNED_MIN: usize = 2048;
+/// Up to here bytes are masked without asking what the CPU has.
+pub(super) const SHORT_MAX: usize = 64;
 
-/// What one instruction, or a few, can XOR.
+/// The smallest page that a CPU has.
+const PAGE: usize = 4096;
+
+/// Sixteen bytes, in what every CPU of the kind has.
+#[cfg(target_arch = "x86_64")]
+type Baseline = core::arch::x86_64::__m128i;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+type Baseline = core::arch::aarch64::uint8x16_t;
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
+type Baseline = [u64; 2];
+
+/// What one instruction, or a few, can XOR. Its size is a multiple of 4, so that the key stands the
+/// same in the next one.
 pub(super) trait Vector: Copy {
-    /// How many bytes, a multiple of 4.
+    /// How many bytes.
     const SIZE: usize = size_of::<Self>();
 
     /// A vector full of the key.
@@ -50,71 +65,146 @@ pub(super) fn turned(key: u32, phase: usize) -> u32 {
     if cfg!(target_endian = "little") { key.rotate_right(bits) } else { key.rotate_left(bits) }
 }
 
-/// At least one vector, at any length from there on.
+/// Eight vectors or more.
 ///
 /// # Safety
-/// `length` is at least `V::SIZE`. So many bytes may be read from `source` on and written from
-/// `target` on; the two are the same address or do not overlap. The CPU has what `V` asks for.
+/// `length` is at least eight times `V::SIZE`. So many bytes may be read from `source` on and
+/// written from `target` on; the two are the same address or do not overlap. The CPU has what `V`
+/// asks for.
 #[inline(always)] // Into a function that has the instruction set, so that the intrinsics are inlined.
 pub(super) unsafe fn run<V: Vector>(source: *const u8, target: *mut u8, length: usize, key: u32) {
-    // SAFETY: each access lies within `length`: the last vector begins at `last`, the body goes on
-    // while a vector, or four, that begin at `at` end by then.
+    // SAFETY: the start takes less than two vectors. As long as six are left four may be taken, so
+    // two to six are left for the end.
     unsafe {
-        let last = length - V::SIZE;
-        let head = V::load(source).xor(V::filled(key));
-        let tail = V::load(source.add(last)).xor(V::filled(turned(key, last)));
-        let mut at = V::SIZE;
-        if length >= ALIGNED_MIN {
-            at -= target.addr() % V::SIZE;
-        }
-        let body = V::filled(turned(key, at));
-        while at + 4 * V::SIZE <= length {
-            let four: [V; 4] = core::array::from_fn(|n| V::load(source.add(at + n * V::SIZE)));
-            for (n, vector) in four.into_iter().enumerate() {
-                vector.xor(body).store(target.add(at + n * V::SIZE));
-            }
+        let mut at = align::<V>(source, target, key);
+        let key = turned(key, at);
+        let filled = V::filled(key);
+        while length - at >= 6 * V::SIZE {
+            store(several::<V, 4>(source.add(at), filled), target.add(at));
             at += 4 * V::SIZE;
         }
-        while at < last {
-            V::load(source.add(at)).xor(body).store(target.add(at));
-            at += V::SIZE;
+        let (source, target, length) = (source.add(at), target.add(at), length - at);
+        if target.addr().wrapping_add(length) % PAGE < 2 * V::SIZE {
+            one_by_one::<V>(source, target, length, key);
+        } else if length <= 4 * V::SIZE {
+            ends::<V, 2, 2>(source, target, length, key);
+        } else {
+            ends::<V, 4, 2>(source, target, length, key);
         }
-        head.store(target);
-        tail.store(target.add(last));
     }
 }
 
-/// From one vector to two.
+/// Does what lies before the first aligned address of `target`, and the vector there. Gives back how
+/// many bytes that was: none if `target` is aligned.
 ///
 /// # Safety
-/// As [`run`], and `length` is at most twice `V::SIZE`.
+/// As [`run`], with at least two vectors.
 #[inline(always)]
-pub(super) unsafe fn ends<V: Vector>(source: *const u8, target: *mut u8, length: usize, key: u32) {
-    debug_assert!((V::SIZE..=2 * V::SIZE).contains(&length));
-    // SAFETY: both vectors lie within `length`, by the caller's promise.
+unsafe fn align<V: Vector>(source: *const u8, target: *mut u8, key: u32) -> usize {
+    let past = target.addr() % V::SIZE;
+    if past == 0 {
+        return 0;
+    }
+    let at = V::SIZE - past;
+    // SAFETY: both vectors end within the first two.
     unsafe {
-        let last = length - V::SIZE;
-        let head = V::load(source).xor(V::filled(key));
-        let tail = V::load(source.add(last)).xor(V::filled(turned(key, last)));
-        head.store(target);
-        tail.store(target.add(last));
+        let [first] = several(source, V::filled(key));
+        let [second] = several(source.add(at), V::filled(turned(key, at)));
+        store([first], target);
+        store([second], target.add(at));
+    }
+    at + V::SIZE
+}
+
+/// Vectors that don't overlap, and what is left in words that don't cross where a vector would end.
+///
+/// # Safety
+/// As [`run`], but for the least length.
+#[inline(always)]
+unsafe fn one_by_one<V: Vector>(source: *const u8, target: *mut u8, length: usize, key: u32) {
+    const { assert!(V::SIZE <= SHORT_MAX + 1) };
+    let mut at = 0;
+    // SAFETY: each vector ends within `length`; less than one is left.
+    unsafe {
+        let filled = V::filled(key);
+        while length - at >= V::SIZE {
+            store(several::<V, 1>(source.add(at), filled), target.add(at));
+            at += V::SIZE;
+        }
+        short(source.add(at), target.add(at), length - at, key);
     }
 }
 
-/// Up to 32 bytes.
+/// `HEAD` vectors from the start on, and `TAIL` that end at the end.
+///
+/// # Safety
+/// As [`run`], but for the length: it is at least that of `HEAD` vectors, and at most that of both.
+#[inline(always)]
+pub(super) unsafe fn ends<V: Vector, const HEAD: usize, const TAIL: usize>(
+    source: *const u8,
+    target: *mut u8,
+    length: usize,
+    key: u32,
+) {
+    const { assert!(HEAD >= TAIL) };
+    debug_assert!((HEAD * V::SIZE..=(HEAD + TAIL) * V::SIZE).contains(&length));
+    let last = length - TAIL * V::SIZE;
+    // SAFETY: head and tail lie within `length`, by the caller's promise.
+    unsafe {
+        let tail = several::<V, TAIL>(source.add(last), V::filled(turned(key, last)));
+        let filled = V::filled(key);
+        for at in (0..HEAD).map(|n| n * V::SIZE) {
+            store(several::<V, 1>(source.add(at), filled), target.add(at));
+        }
+        store(tail, target.add(last));
+    }
+}
+
+/// # Safety
+/// `N` vectors may be loaded from `source` on, and the CPU has what `V` asks for.
+#[inline(always)]
+pub(super) unsafe fn several<V: Vector, const N: usize>(source: *const u8, key: V) -> [V; N] {
+    let mut vectors = [key; N];
+    // A loop, not `array::from_fn`: a closure has no instruction set, and is not always inlined.
+    for (n, vector) in vectors.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        *vector = unsafe { V::load(source.add(n * V::SIZE)).xor(key) };
+    }
+    vectors
+}
+
+/// # Safety
+/// `N` vectors may be stored from `target` on, and the CPU has what `V` asks for.
+#[inline(always)]
+pub(super) unsafe fn store<V: Vector, const N: usize>(vectors: [V; N], target: *mut u8) {
+    for (n, vector) in vectors.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { vector.store(target.add(n * V::SIZE)) };
+    }
+}
+
+/// Up to [`SHORT_MAX`] bytes.
 ///
 /// # Safety
 /// As [`run`], but for the least length.
 #[inline(always)]
 pub(super) unsafe fn short(source: *const u8, target: *mut u8, length: usize, key: u32) {
+    debug_assert!(length <= SHORT_MAX);
     // SAFETY: the caller's promise, and each kind of word fits into its range of lengths.
     unsafe {
-        match length {
-            0 => {}
-            1..4 => bytes(source, target, length, key),
-            4..8 => ends::<u32>(source, target, length, key),
-            8..=16 => ends::<u64>(source, target, length, key),
-            _ => ends::<[u64; 2]>(source, target, length, key),
+        // The shortest lengths are the most frequent, and have the fewest branches before them.
+        if length <= 16 {
+            if length >= 8 {
+                ends::<u64, 1, 1>(source, target, length, key);
+            } else if length >= 4 {
+                ends::<u32, 1, 1>(source, target, length, key);
+            } else if length > 0 {
+                bytes(source, target, length, key);
+            }
+        } else if length <= 32 {
+            ends::<Baseline, 1, 1>(source, target, length, key);
+        } else {
+            ends::<Baseline, 2, 2>(source, target, length, key);
         }
     }
 }
@@ -136,13 +226,35 @@ unsafe fn bytes(source: *const u8, target: *mut u8, length: usize, key: u32) {
     }
 }
 
+/// More than [`SHORT_MAX`] bytes in 16 at a time.
+///
+/// # Safety
+/// As [`run`], but for the least length.
+#[inline(always)]
+pub(super) unsafe fn sixteens<V: Vector>(
+    source: *const u8,
+    target: *mut u8,
+    length: usize,
+    key: u32,
+) {
+    const { assert!(V::SIZE == 16) };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match length {
+            ..=128 => ends::<V, 4, 4>(source, target, length, key),
+            _ => run::<V>(source, target, length, key),
+        }
+    }
+}
+
 /// For a CPU without a kernel of its own: words, of which the compiler makes what vectors there are.
 ///
 /// # Safety
-/// As [`run`], with at least 32 bytes.
+/// As [`run`], but for the least length, which is over [`SHORT_MAX`].
+#[inline(never)] // It would spoil the registers of the way to the others.
 pub(super) unsafe fn portable(source: *const u8, target: *mut u8, length: usize, key: u32) {
     // SAFETY: the caller's promise.
-    unsafe { run::<[u64; 4]>(source, target, length, key) }
+    unsafe { sixteens::<[u64; 2]>(source, target, length, key) }
 }
 
 fn doubled(key: u32) -> u64 {
@@ -151,7 +263,7 @@ fn doubled(key: u32) -> u64 {
 
 /// Words need nothing of the CPU: their `filled` and `xor` are unsafe in name only.
 macro_rules! word {
-    ($word:ty, $key:ident => $filled:expr, $xor:expr) => {
+    ($word:ty, $key:ident => $filled:expr, $one:ident ^ $other:ident => $xor:expr) => {
         impl Vector for $word {
             #[inline(always)]
             unsafe fn filled($key: u32) -> Self {
@@ -168,14 +280,14 @@ macro_rules! word {
                 unsafe { target.cast::<Self>().write_unaligned(self) }
             }
             #[inline(always)]
-            unsafe fn xor(self, other: Self) -> Self {
-                $xor(self, other)
+            unsafe fn xor(self, $other: Self) -> Self {
+                let $one = self;
+                $xor
             }
         }
     };
 }
 
-word!(u32, key => key, |one, other| one ^ other);
-word!(u64, key => doubled(key), |one, other| one ^ other);
-word!([u64; 2], key => [doubled(key); 2], |one: Self, other: Self| core::array::from_fn(|n| one[n] ^ other[n]));
-word!([u64; 4], key => [doubled(key); 4], |one: Self, other: Self| core::array::from_fn(|n| one[n] ^ other[n]));
+word!(u32, key => key, one ^ other => one ^ other);
+word!(u64, key => doubled(key), one ^ other => one ^ other);
+word!([u64; 2], key => [doubled(key); 2], one ^ other => [one[0] ^ other[0], one[1] ^ other[1]]);

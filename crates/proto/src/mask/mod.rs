@@ -1,8 +1,8 @@
 //! Masking (RFC 6455 §5.3): XOR with a key of four bytes, which is its own inverse.
 //!
 //! Any length, any address and any place in the key are the same to the caller, and nearly the same
-//! in time. Up to `SHORT_MAX` bytes are done where the caller stands; more go to the kernel for
-//! what the CPU has ([`simd`]), all of one shape, told in `kernel`.
+//! in time. Up to 64 bytes are done where the caller stands, more by the kernel for what the CPU has
+//! ([`simd`]). The shapes that the kernels have are told in `kernel`.
 //!
 //! What the unsafe code of this module promises: it reads `source` and writes `target`, to the byte,
 //! and nothing around them.
@@ -20,9 +20,6 @@ use crate::simd::{self, Level};
 use bytes::BytesMut;
 use core::mem::MaybeUninit;
 
-/// Up to here bytes are masked without asking what the CPU has.
-const SHORT_MAX: usize = 32;
-
 /// XORs `bytes` with `key`, whose byte `phase mod 4` meets the first one.
 ///
 /// A payload that arrives in pieces is unmasked piece by piece, `phase` being the number of bytes
@@ -31,8 +28,8 @@ const SHORT_MAX: usize = 32;
 pub fn apply(bytes: &mut [u8], key: [u8; 4], phase: usize) {
     let key = kernel::turned(u32::from_ne_bytes(key), phase);
     let start = bytes.as_mut_ptr();
-    // SAFETY: `bytes` may be read and written, and `level` gives only what the CPU has.
-    unsafe { run(simd::level, start, start, bytes.len(), key) };
+    // SAFETY: `bytes` may be read and written.
+    unsafe { run(start, start, bytes.len(), key) };
 }
 
 /// Writes to `target` what [`apply`] would make of `source`, in one pass.
@@ -46,9 +43,8 @@ pub fn copy(source: &[u8], target: &mut [MaybeUninit<u8>], key: [u8; 4], phase: 
     assert_eq!(source.len(), target.len(), "a copy is as long as what it is made from");
     let key = kernel::turned(u32::from_ne_bytes(key), phase);
     let (from, to) = (source.as_ptr(), target.as_mut_ptr().cast());
-    // SAFETY: the slices have the same length, and one that is lent for writing overlaps no other;
-    // `level` gives only what the CPU has.
-    unsafe { run(simd::level, from, to, source.len(), key) };
+    // SAFETY: the slices have the same length, and one that is lent for writing overlaps no other.
+    unsafe { run(from, to, source.len(), key) };
 }
 
 /// Appends to `out` what [`apply`] would make of `source`, in one pass.
@@ -68,29 +64,62 @@ pub(crate) fn turned(key: [u8; 4], phase: usize) -> [u8; 4] {
 
 /// # Safety
 /// `length` bytes may be read from `source` on and written from `target` on; the two are the same
-/// address or do not overlap. `level` gives a level that the CPU has.
-#[inline]
-unsafe fn run(
-    level: impl FnOnce() -> Level,
-    source: *const u8,
-    target: *mut u8,
-    length: usize,
-    key: u32,
-) {
-    // SAFETY: the caller's promise; what is left for the kernels has more than `SHORT_MAX` bytes.
+/// address or do not overlap.
+#[inline(always)]
+unsafe fn run(source: *const u8, target: *mut u8, length: usize, key: u32) {
+    // SAFETY: the caller's promise.
     unsafe {
-        if length <= SHORT_MAX {
-            return kernel::short(source, target, length, key);
+        if length <= kernel::SHORT_MAX {
+            kernel::short(source, target, length, key);
+        } else {
+            long(source, target, length, key);
         }
-        match level() {
+    }
+}
+
+/// # Safety
+/// As [`run`], with more than `kernel::SHORT_MAX` bytes.
+#[inline(never)]
+unsafe fn long(source: *const u8, target: *mut u8, length: usize, key: u32) {
+    // SAFETY: the caller's promise, and the CPU was asked.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if simd::is(Level::Avx512) {
+            return x86::avx512(source, target, length, key);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if simd::is(Level::Avx2) {
+            return x86::avx2(source, target, length, key);
+        }
+        other(source, target, length, key);
+    }
+}
+
+/// What is neither frequent nor in a hurry, the first call of a process among it.
+///
+/// # Safety
+/// As [`long`].
+#[inline(never)]
+unsafe fn other(source: *const u8, target: *mut u8, length: usize, key: u32) {
+    // SAFETY: the caller's promise; `level` gives only what the CPU has.
+    unsafe { run_at(simd::level(), source, target, length, key) };
+}
+
+/// # Safety
+/// As [`long`], and the CPU has `level`.
+#[inline(always)]
+unsafe fn run_at(level: Level, source: *const u8, target: *mut u8, length: usize, key: u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => x86::avx512(source, target, length, key),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::avx2(source, target, length, key),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Level::Neon => neon::neon(source, target, length, key),
             #[cfg(target_arch = "x86_64")]
             Level::Sse2 => x86::sse2(source, target, length, key),
-            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-            Level::Neon => neon::run(source, target, length, key),
             _ => kernel::portable(source, target, length, key),
         }
     }

@@ -6,10 +6,11 @@ use super::kernel::{self, Vector};
 use core::arch::aarch64::*;
 
 /// # Safety
-/// As `kernel::run`, with at least 16 bytes.
-pub(super) unsafe fn run(source: *const u8, target: *mut u8, length: usize, key: u32) {
+/// As `kernel::run`, but for the least length, which is over `kernel::SHORT_MAX`.
+#[inline(never)]
+pub(super) unsafe fn neon(source: *const u8, target: *mut u8, length: usize, key: u32) {
     // SAFETY: the caller's promise; every AArch64 has NEON.
-    unsafe { kernel::run::<uint8x16_t>(source, target, length, key) }
+    unsafe { kernel::sixteens::<uint8x16_t>(source, target, length, key) }
 }
 
 impl Vector for uint8x16_t {
