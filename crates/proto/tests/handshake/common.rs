@@ -62,8 +62,8 @@ pub(crate) fn parse_cut(
 #[track_caller]
 pub(crate) fn verdict(bytes: &[u8], limits: &HeadLimits) -> Option<Verdict> {
     let whole = parse(bytes, limits);
-    // A fault may be found a little later in pieces, but not after the end of a line.
-    let longer = if whole.is_some() { [bytes, b"\n"].concat() } else { bytes.to_vec() };
+    // A fault may be found a little later in pieces, but not after a line that ends wrongly.
+    let longer = if whole.is_some() { [bytes, b"\n\n"].concat() } else { bytes.to_vec() };
     for cut in 0..bytes.len() {
         let part = parse(&bytes[..cut], limits);
         assert!(part.is_none() || part == whole, "{part:?} at byte {cut}, then {whole:?}");

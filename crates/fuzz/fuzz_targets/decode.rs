@@ -1,0 +1,5 @@
+#![no_main]
+
+use halfopen_fuzz::stream::Stream;
+
+libfuzzer_sys::fuzz_target!(|stream: Stream| halfopen_fuzz::decode::check(&stream));
