@@ -4,7 +4,9 @@
 mod contest;
 
 use bytes::BytesMut;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
+use halfopen_benches::contest::handshake::{self, Acceptor, checked};
 use halfopen_proto::handshake::{ClientRequest, HeadLimits, HeadProgress, Request};
 use std::hint::black_box;
 
@@ -28,21 +30,34 @@ const BROWSER: &str = "GET /chat?room=1 HTTP/1.1\r\nHost: server.example.com\r\n
 const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
      Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-fn server(criterion: &mut Criterion) {
-    let (limits, mut out) = (HeadLimits::default(), BytesMut::with_capacity(512));
-    for (name, head) in [("library", LIBRARY), ("browser", BROWSER)] {
-        let mut accept = || {
-            out.clear();
-            let parsed = Request::parse(black_box(head.as_bytes()), &limits);
-            let (request, size) = parsed.expect("a good request").expect("a whole head");
-            request.accept(None, &[], &mut out).expect("nothing is added");
-            size == head.len() && out == ANSWER
-        };
-        assert!(accept());
-        criterion.bench_function(&format!("handshake/server/{name}"), |bench| {
-            bench.iter(&mut accept);
+/// What stands in the answer to their key (RFC 6455 §1.3).
+const ACCEPT: &str = ": s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+struct Row<'a, 'c> {
+    group: &'a mut BenchmarkGroup<'c, WallTime>,
+    name: &'a str,
+    request: &'static str,
+}
+
+impl handshake::Contest for Row<'_, '_> {
+    fn run<A: Acceptor>(&mut self) {
+        let request = self.request.as_bytes();
+        let mut acceptor = None;
+        self.group.bench_function(BenchmarkId::new(A::NAME, self.name), |bench| {
+            let acceptor = acceptor.get_or_insert_with(|| checked::<A>(request, ACCEPT));
+            let expected = acceptor.accept().len();
+            bench.iter(|| assert_eq!(black_box(acceptor.accept()).len(), expected));
         });
     }
+}
+
+fn server(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("handshake");
+    for (name, request) in [("library", LIBRARY), ("browser", BROWSER)] {
+        group.throughput(contest::throughput(1, request.len()));
+        handshake::each(&mut Row { group: &mut group, name, request });
+    }
+    group.finish();
 }
 
 /// A request that comes byte by byte.
@@ -58,7 +73,7 @@ fn slow(criterion: &mut Criterion) {
         })
     };
     assert_eq!(read(), Some(BROWSER.len()));
-    criterion.bench_function("handshake/server/byte by byte", |bench| bench.iter(read));
+    criterion.bench_function("handshake byte by byte", |bench| bench.iter(read));
 }
 
 fn client(criterion: &mut Criterion) {
@@ -77,7 +92,7 @@ fn client(criterion: &mut Criterion) {
         (out.len(), size)
     };
     assert_eq!(ask(), (LIBRARY.len(), ANSWER.len()));
-    criterion.bench_function("handshake/client", |bench| bench.iter(&mut ask));
+    criterion.bench_function("handshake of a client", |bench| bench.iter(&mut ask));
 }
 
 criterion_group!(name = benches; config = contest::config(); targets = server, slow, client);

@@ -11,14 +11,16 @@
 //! | [`mask`] | XOR with the key, in place |
 //! | [`receive`] | messages out of the bytes of a stream, which a read copies as a kernel would |
 //! | [`encode`] | the bytes of one frame, in one piece of memory |
+//! | [`handshake`] | the bytes of a server's answer, for those of a request |
 
 pub mod arena;
 pub mod encode;
+pub mod handshake;
 pub mod input;
 pub mod mask;
 pub mod receive;
 #[cfg(feature = "rivals")]
-mod source;
+mod transport;
 
 use std::env;
 

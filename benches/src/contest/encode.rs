@@ -7,8 +7,6 @@
 
 #[cfg(feature = "rivals")]
 mod rivals;
-#[cfg(feature = "rivals")]
-mod wire;
 
 use super::{Variant, ours, take_turns};
 use bytes::BytesMut;

@@ -28,6 +28,12 @@ impl Input {
         Self { payload, messages, read_max: out.len(), stream: out.to_vec() }
     }
 
+    /// Bytes that are no frames.
+    pub fn raw(stream: &[u8]) -> Self {
+        let (payload, read_max) = (Vec::new(), stream.len().max(1));
+        Self { payload, messages: 0, stream: stream.to_vec(), read_max }
+    }
+
     /// The same, cut into reads of so many bytes.
     pub fn in_reads_of(self, read_max: usize) -> Self {
         Self { read_max, ..self }

@@ -1,5 +1,4 @@
-use super::super::source::now;
-use super::wire::Wire;
+use super::super::transport::{Transport, now};
 use super::{Encoder, Role};
 use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload};
@@ -8,6 +7,7 @@ use soketto::base::{Codec, Header};
 use std::pin::Pin;
 use std::task::{Context, Waker};
 use tokio_util::codec::Encoder as _;
+use tungstenite::protocol::frame::coding;
 
 /// fastwebsockets: a frame, masked and written into a vector that is used again.
 pub(super) struct Fastwebsockets {
@@ -91,7 +91,7 @@ impl Encoder for Soketto {
 
 /// tokio-websockets: a sink of messages, which writes header and payload at once; it draws the key.
 pub(super) struct TokioWebsockets {
-    socket: tokio_websockets::WebSocketStream<Wire>,
+    socket: tokio_websockets::WebSocketStream<Transport>,
     payload: Bytes,
 }
 
@@ -99,52 +99,59 @@ impl Encoder for TokioWebsockets {
     const NAME: &'static str = "tokio-websockets";
 
     fn new(role: Role, payload: &'static [u8]) -> Self {
-        let (wire, payload) = (Wire::default(), Bytes::from_static(payload));
+        let (transport, payload) = (Transport::without_input(), Bytes::from_static(payload));
         let socket = match role {
-            Role::Client => tokio_websockets::ClientBuilder::new().take_over(wire),
-            Role::Server => tokio_websockets::ServerBuilder::new().serve(wire),
+            Role::Client => tokio_websockets::ClientBuilder::new().take_over(transport),
+            Role::Server => tokio_websockets::ServerBuilder::new().serve(transport),
         };
         Self { socket, payload }
     }
 
     #[inline]
     fn encode(&mut self, _: [u8; 4]) -> &[u8] {
-        self.socket.get_mut().clear();
+        self.socket.get_mut().clear_written();
         let message = tokio_websockets::Message::binary(self.payload.clone());
         let mut context = Context::from_waker(Waker::noop());
         Pin::new(&mut self.socket).start_send(message).expect("an open connection");
         now(Pin::new(&mut self.socket).poll_flush(&mut context)).expect("an open connection");
-        self.socket.get_ref().frame()
+        self.socket.get_ref().written()
     }
 }
 
-/// tungstenite: messages; it draws the key.
+/// tungstenite: at a server a frame, written into a vector that is used again; at a client, where that
+/// would mask a copy of its own, a message, which is masked in the buffer for output. It draws the key.
 pub(super) struct Tungstenite {
-    socket: tungstenite::WebSocket<Wire>,
+    role: Role,
+    socket: tungstenite::WebSocket<Transport>,
     payload: Bytes,
+    out: Vec<u8>,
 }
 
 impl Encoder for Tungstenite {
     const NAME: &'static str = "tungstenite";
 
     fn new(role: Role, payload: &'static [u8]) -> Self {
-        let role = match role {
-            Role::Client => tungstenite::protocol::Role::Client,
-            Role::Server => tungstenite::protocol::Role::Server,
-        };
-        let payload = Bytes::from_static(payload);
-        let socket = tungstenite::WebSocket::from_raw_socket(Wire::default(), role, None);
-        Self { socket, payload }
+        let (transport, client) = (Transport::without_input(), tungstenite::protocol::Role::Client);
+        let socket = tungstenite::WebSocket::from_raw_socket(transport, client, None);
+        Self { role, socket, payload: Bytes::from_static(payload), out: Vec::new() }
     }
 
     #[inline]
     fn encode(&mut self, _: [u8; 4]) -> &[u8] {
-        self.socket.get_mut().clear();
-        let message = tungstenite::Message::Binary(self.payload.clone());
-        self.socket.send(message).expect("an open connection");
-        self.socket.get_ref().frame()
+        let payload = self.payload.clone();
+        if self.role == Role::Server {
+            self.out.clear();
+            let frame = tungstenite::protocol::frame::Frame::message(payload, BINARY, true);
+            frame.format(&mut self.out).expect("memory is there");
+            return &self.out;
+        }
+        self.socket.get_mut().clear_written();
+        self.socket.send(tungstenite::Message::Binary(payload)).expect("an open connection");
+        self.socket.get_ref().written()
     }
 }
+
+const BINARY: coding::OpCode = coding::OpCode::Data(coding::Data::Binary);
 
 /// yawc: its codec.
 pub(super) struct Yawc {

@@ -7,42 +7,40 @@
 /// # Panics
 /// If `bytes` are not whole lines.
 pub(super) fn lines(bytes: &mut [u8], key: [u8; 4]) {
-    let (lines, rest) = bytes.as_chunks_mut::<64>();
-    assert!(rest.is_empty(), "the floor is of whole cache lines");
+    assert!(bytes.len().is_multiple_of(64), "the floor is of whole cache lines");
+    let (words, _) = bytes.as_chunks_mut::<4>();
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
+        if is_x86_feature_detected!("avx512f") {
             // SAFETY: the CPU has what the function is compiled for.
-            return unsafe { avx512(lines, key) };
+            return unsafe { avx512(words, key) };
         }
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the CPU has what the function is compiled for.
-            return unsafe { avx2(lines, key) };
+            return unsafe { avx2(words, key) };
         }
     }
-    plain(lines, key);
+    plain(words, key);
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn avx512(lines: &mut [[u8; 64]], key: [u8; 4]) {
-    plain(lines, key);
+#[target_feature(enable = "avx512f")]
+fn avx512(words: &mut [[u8; 4]], key: [u8; 4]) {
+    plain(words, key);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn avx2(lines: &mut [[u8; 64]], key: [u8; 4]) {
-    plain(lines, key);
+fn avx2(words: &mut [[u8; 4]], key: [u8; 4]) {
+    plain(words, key);
 }
 
 /// Compiled anew into each caller, for its features.
 #[inline(always)]
-fn plain(lines: &mut [[u8; 64]], key: [u8; 4]) {
-    let key: [u8; 64] = std::array::from_fn(|n| key[n % 4]);
-    for line in lines {
-        for (byte, key) in line.iter_mut().zip(key) {
-            *byte ^= key;
-        }
+fn plain(words: &mut [[u8; 4]], key: [u8; 4]) {
+    let key = u32::from_ne_bytes(key);
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ key).to_ne_bytes();
     }
 }
 

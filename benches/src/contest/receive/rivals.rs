@@ -1,4 +1,4 @@
-use super::super::source::{Source, now, ready};
+use super::super::transport::{Transport, now, ready};
 use super::{Input, Receiver};
 use bytes::BytesMut;
 use futures::Stream;
@@ -17,7 +17,7 @@ fn room(input: &Input) -> usize {
 /// fastwebsockets: frames, because the collector of fragments does more. It begins with 8 KiB and
 /// grows by itself.
 pub(super) struct Fastwebsockets {
-    socket: fastwebsockets::WebSocket<Source>,
+    socket: fastwebsockets::WebSocket<Transport>,
     messages: usize,
 }
 
@@ -26,9 +26,9 @@ impl Receiver for Fastwebsockets {
 
     fn new(input: Arc<Input>) -> Self {
         let messages = input.messages;
-        let source = Source::new(input);
+        let transport = Transport::new(input);
         let role = fastwebsockets::Role::Server;
-        Self { socket: fastwebsockets::WebSocket::after_handshake(source, role), messages }
+        Self { socket: fastwebsockets::WebSocket::after_handshake(transport, role), messages }
     }
 
     #[inline]
@@ -78,8 +78,8 @@ impl Receiver for Sockudo {
 /// faster than simdutf8.
 pub(super) struct Soketto {
     // The sending half, without which the other would be closed.
-    _sender: soketto::Sender<Source>,
-    receiver: soketto::Receiver<Source>,
+    _sender: soketto::Sender<Transport>,
+    receiver: soketto::Receiver<Transport>,
     message: Vec<u8>,
     messages: usize,
 }
@@ -89,8 +89,8 @@ impl Receiver for Soketto {
 
     fn new(input: Arc<Input>) -> Self {
         let messages = input.messages;
-        let source = Source::new(input);
-        let builder = soketto::connection::Builder::new(source, soketto::Mode::Server);
+        let transport = Transport::new(input);
+        let builder = soketto::connection::Builder::new(transport, soketto::Mode::Server);
         let (sender, receiver) = builder.finish();
         Self { _sender: sender, receiver, message: Vec::new(), messages }
     }
@@ -110,7 +110,7 @@ impl Receiver for Soketto {
 
 /// tokio-websockets: messages. It begins with 8 KiB and grows by itself.
 pub(super) struct TokioWebsockets {
-    socket: tokio_websockets::WebSocketStream<Source>,
+    socket: tokio_websockets::WebSocketStream<Transport>,
     messages: usize,
 }
 
@@ -119,7 +119,10 @@ impl Receiver for TokioWebsockets {
 
     fn new(input: Arc<Input>) -> Self {
         let messages = input.messages;
-        Self { socket: tokio_websockets::ServerBuilder::new().serve(Source::new(input)), messages }
+        Self {
+            socket: tokio_websockets::ServerBuilder::new().serve(Transport::new(input)),
+            messages,
+        }
     }
 
     #[inline]
@@ -137,7 +140,7 @@ impl Receiver for TokioWebsockets {
 /// tungstenite: messages. It clears as much of its buffer as it reads into, so that gets no larger
 /// than needed.
 pub(super) struct Tungstenite {
-    socket: tungstenite::WebSocket<Source>,
+    socket: tungstenite::WebSocket<Transport>,
     messages: usize,
 }
 
@@ -148,9 +151,9 @@ impl Receiver for Tungstenite {
         let messages = input.messages;
         let config = tungstenite::protocol::WebSocketConfig::default();
         let config = config.read_buffer_size(input.stream.len().min(config.read_buffer_size));
-        let (role, source) = (tungstenite::protocol::Role::Server, Source::new(input));
+        let (role, transport) = (tungstenite::protocol::Role::Server, Transport::new(input));
         Self {
-            socket: tungstenite::WebSocket::from_raw_socket(source, role, Some(config)),
+            socket: tungstenite::WebSocket::from_raw_socket(transport, role, Some(config)),
             messages,
         }
     }
@@ -169,7 +172,7 @@ impl Receiver for Tungstenite {
 
 /// yawc: messages, checked to be UTF-8 where they are text, from a buffer that holds the input.
 pub(super) struct Yawc {
-    socket: yawc::WebSocket<Source>,
+    socket: yawc::WebSocket<Transport>,
     messages: usize,
 }
 
@@ -182,7 +185,8 @@ impl Receiver for Yawc {
             .with_limits(MESSAGE_MAX, MESSAGE_MAX)
             .with_read_buffer_capacity(room(&input));
         let messages = input.messages;
-        let socket = yawc::WebSocket::from_stream(Source::new(input), yawc::Role::Server, options);
+        let socket =
+            yawc::WebSocket::from_stream(Transport::new(input), yawc::Role::Server, options);
         Self { socket: socket.expect("valid options"), messages }
     }
 

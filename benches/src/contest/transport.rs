@@ -1,39 +1,54 @@
-//! A transport that is always ready: it reads from memory, again and again from the start, and takes
-//! whatever is written. Rivals that do their own reading and writing get it, and never wait.
+//! A transport that is always ready: it reads from memory, again and again from the start, and keeps
+//! what is written. Rivals that do their own reading and writing get it, and never wait.
 
 use super::input::Input;
 use futures::io as futures_io;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io as tokio_io;
 
-/// An endless stream: the input's reads, over and over.
+/// An endless stream, which is the input's reads over and over, and a place for what comes back.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct Transport {
     input: Arc<Input>,
     position: usize,
+    written: Vec<u8>,
 }
 
-impl Source {
+impl Transport {
     pub(super) fn new(input: Arc<Input>) -> Self {
-        Self { input, position: 0 }
+        Self { input, position: 0, written: Vec::new() }
+    }
+
+    /// For who only writes.
+    pub(super) fn without_input() -> Self {
+        Self::new(Arc::new(Input::raw(&[])))
+    }
+
+    /// What was written since this was cleared.
+    pub(super) fn written(&self) -> &[u8] {
+        &self.written
+    }
+
+    pub(super) fn clear_written(&mut self) {
+        self.written.clear();
     }
 
     /// The next bytes, at most `room` of them: one read ends where the input says.
     #[inline]
     fn next(&mut self, room: usize) -> &[u8] {
         let Input { stream, read_max, .. } = &*self.input;
-        let left = stream.len() - self.position;
-        let count = left.min(room).min(read_max - self.position % read_max);
         let start = self.position;
+        let left = stream.len() - start;
+        let count = left.min(room).min(read_max - start % read_max);
         self.position = if count == left { 0 } else { start + count };
         &stream[start..start + count]
     }
 }
 
-impl Read for Source {
+impl Read for Transport {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.next(buffer.len());
@@ -42,7 +57,7 @@ impl Read for Source {
     }
 }
 
-impl tokio_io::AsyncRead for Source {
+impl tokio_io::AsyncRead for Transport {
     #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
@@ -55,7 +70,7 @@ impl tokio_io::AsyncRead for Source {
     }
 }
 
-impl futures_io::AsyncRead for Source {
+impl futures_io::AsyncRead for Transport {
     #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
@@ -66,16 +81,42 @@ impl futures_io::AsyncRead for Source {
     }
 }
 
-/// Nothing is written where only reading is measured.
-macro_rules! write_nothing {
-    ($($trait:path, $close:ident;)+) => {$(
-        impl $trait for Source {
+impl Write for Transport {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.written.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        slices.iter().map(|slice| self.write(slice)).sum()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+macro_rules! write_at_once {
+    ($trait:path, $close:ident, $($more:tt)*) => {
+        impl $trait for Transport {
+            #[inline]
             fn poll_write(
                 self: Pin<&mut Self>,
                 _: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                Poll::Ready(Ok(bytes.len()))
+                Poll::Ready(self.get_mut().write(bytes))
+            }
+
+            #[inline]
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+                slices: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                Poll::Ready(self.get_mut().write_vectored(slices))
             }
 
             fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -85,21 +126,20 @@ macro_rules! write_nothing {
             fn $close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 Poll::Ready(Ok(()))
             }
+
+            $($more)*
         }
-    )+};
+    };
 }
 
-write_nothing!(tokio_io::AsyncWrite, poll_shutdown; futures_io::AsyncWrite, poll_close;);
-
-impl Write for Source {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
+write_at_once!(futures_io::AsyncWrite, poll_close,);
+write_at_once!(
+    tokio_io::AsyncWrite,
+    poll_shutdown,
+    fn is_write_vectored(&self) -> bool {
+        true
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+);
 
 /// The value of a future that need not wait.
 ///
