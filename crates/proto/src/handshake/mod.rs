@@ -46,6 +46,7 @@ mod key;
 mod rejection;
 mod request;
 mod response;
+mod rules;
 mod target;
 
 pub use client::ClientRequest;

@@ -139,6 +139,7 @@ impl Rejection {
             405 => "Method Not Allowed",
             408 => "Request Timeout",
             414 => "URI Too Long",
+            417 => "Expectation Failed",
             426 => "Upgrade Required",
             429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",

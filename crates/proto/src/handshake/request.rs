@@ -1,12 +1,11 @@
-use super::authority::is_authority;
 use super::extension::Extension;
-use super::fields::{self, Duplicate, InvalidHeader};
+use super::fields::{self, InvalidHeader};
 use super::head::{self, Parsed};
 use super::key::{self, Key};
+use super::rules::{self, Checked};
 use super::target::Target;
 use super::{HeadLimits, Rejection};
 use alloc::borrow::Cow;
-use alloc::format;
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::mem::MaybeUninit;
@@ -53,7 +52,7 @@ impl<'a> Request<'a> {
             }
         };
         let (target, parts) = parts.expect("a whole head has a target");
-        let (host, origin, key) = check_fields(&fields)?;
+        let Checked { host, origin, key } = rules::check(&fields)?;
         let host = parts.authority.unwrap_or(host);
         let request = Self { target, parts, host, origin, fields, key };
         Ok(Some((request, window.len() - lines.len() + size)))
@@ -231,7 +230,7 @@ fn check_line_ends(lines: &[u8], limits: &HeadLimits) -> Result<(), Rejection> {
     }
 }
 
-fn bad(reason: impl Into<Cow<'static, str>>) -> Rejection {
+pub(super) fn bad(reason: impl Into<Cow<'static, str>>) -> Rejection {
     Rejection::new(400, reason)
 }
 
@@ -251,103 +250,4 @@ fn not_http(bytes: &[u8]) -> Rejection {
         Some(&TLS_HANDSHAKE) => "this is TLS, and the server speaks plain HTTP here",
         _ => "this is not an HTTP/1.1 request",
     })
-}
-
-/// Checks the fields (§4.2.1, items 2 to 8). Host, Origin and key.
-fn check_fields<'a>(fields: &[Header<'a>]) -> Result<(&'a str, Option<&'a str>, Key), Rejection> {
-    let host = check_host(fields)?;
-    check_no_body(fields)?;
-    if !fields::lists(fields, "Upgrade", "websocket") {
-        return Err(Rejection::new(
-            426,
-            "this is a WebSocket endpoint: connect with a WebSocket client \
-             (a proxy in between must pass on Upgrade and Connection)",
-        ));
-    }
-    if !fields::lists(fields, "Connection", "Upgrade") {
-        return Err(bad("the Connection field does not name Upgrade"));
-    }
-    check_version(fields)?;
-    let key = check_key(fields)?;
-    let origin = check_origin(fields)?;
-    check_subprotocols(fields)?;
-    check_extensions(fields)?;
-    Ok((host, origin, key))
-}
-
-/// The value of a field that may stand only once.
-fn only<'a>(fields: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Rejection> {
-    fields::single(fields, name).map_err(|Duplicate| bad(format!("the {name} field stands twice")))
-}
-
-/// As [`only`], of a field that must be there.
-fn needed<'a>(fields: &[Header<'a>], name: &str) -> Result<&'a [u8], Rejection> {
-    only(fields, name)?.ok_or_else(|| bad(format!("the {name} field is missing")))
-}
-
-/// A request without a valid Host, or with several, gets a 400 (RFC 9112 §3.2).
-fn check_host<'a>(fields: &[Header<'a>]) -> Result<&'a str, Rejection> {
-    let host = core::str::from_utf8(needed(fields, "Host")?).ok();
-    let host = host.filter(|host| is_authority(host));
-    host.ok_or_else(|| bad("the Host field is not a host with or without a port"))
-}
-
-/// A body would be taken for frames, or the frames for a body.
-fn check_no_body(fields: &[Header<'_>]) -> Result<(), Rejection> {
-    if fields::all(fields, "Transfer-Encoding").next().is_some() {
-        return Err(bad("a request to open a WebSocket connection has no Transfer-Encoding"));
-    }
-    let is_zero = |length: &[u8]| !length.is_empty() && length.iter().all(|&byte| byte == b'0');
-    if !fields::all(fields, "Content-Length").all(is_zero) {
-        return Err(bad("a request to open a WebSocket connection has no body"));
-    }
-    Ok(())
-}
-
-fn check_version(fields: &[Header<'_>]) -> Result<(), Rejection> {
-    match needed(fields, "Sec-WebSocket-Version")? {
-        b"13" => Ok(()),
-        _ => Err(Rejection::new(426, "this server speaks version 13 of WebSocket")),
-    }
-}
-
-fn check_key(fields: &[Header<'_>]) -> Result<Key, Rejection> {
-    let key = key::parse(needed(fields, "Sec-WebSocket-Key")?);
-    key.ok_or_else(|| bad("Sec-WebSocket-Key is not 16 bytes in base64"))
-}
-
-/// An origin is written in ASCII (RFC 6454 §6.2), and stands once (§7.3).
-fn check_origin<'a>(fields: &[Header<'a>]) -> Result<Option<&'a str>, Rejection> {
-    let Some(value) = only(fields, "Origin")? else { return Ok(None) };
-    let origin = core::str::from_utf8(value).ok();
-    let is_origin = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-    match origin.filter(is_origin) {
-        Some(origin) => Ok(Some(origin)),
-        None => Err(bad("the Origin field is not an origin")),
-    }
-}
-
-/// Tokens, each different from the others (§4.1, item 10).
-fn check_subprotocols(fields: &[Header<'_>]) -> Result<(), Rejection> {
-    let mut offered: Vec<&[u8]> = fields::list(fields, PROTOCOL).collect();
-    if fields::is_empty_list(fields, PROTOCOL)
-        || offered.iter().any(|offered| fields::token(offered).is_none())
-    {
-        return Err(bad("Sec-WebSocket-Protocol is not a list of tokens"));
-    }
-    // Sorted, because a head has room for thousands.
-    offered.sort_unstable();
-    if offered.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(bad("Sec-WebSocket-Protocol offers a subprotocol twice"));
-    }
-    Ok(())
-}
-
-fn check_extensions(fields: &[Header<'_>]) -> Result<(), Rejection> {
-    let is_invalid = |member| Extension::parse(member).is_none();
-    if fields::is_empty_list(fields, EXTENSIONS) || fields::list(fields, EXTENSIONS).any(is_invalid)
-    {
-        return Err(bad("Sec-WebSocket-Extensions is not a list of extensions"));
-    }
-    Ok(())
 }

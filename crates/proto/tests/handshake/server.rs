@@ -302,6 +302,12 @@ fn rfc9112_s6_a_request_with_a_body_is_refused() {
 }
 
 #[test]
+fn rfc9110_s10_1_1_a_request_without_a_body_expects_nothing() {
+    refused(good("Expect: 100-continue\r\n"), 417, "expects nothing");
+    refused(good("Expect: something\r\n"), 417, "expects nothing");
+}
+
+#[test]
 fn rfc9112_s2_2_a_line_ends_with_cr_lf() {
     let head = good("X: y\r\n");
     let lines: Vec<usize> = head.match_indices("\r\n").map(|(at, _)| at).collect();
