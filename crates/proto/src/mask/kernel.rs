@@ -80,12 +80,13 @@ pub(super) unsafe fn run<V: Vector>(source: *const u8, target: *mut u8, length: 
         let key = turned(key, at);
         let filled = V::filled(key);
         while length - at >= 6 * V::SIZE {
-            store(several::<V, 4>(source.add(at), filled), target.add(at));
+            in_turn::<V, 4>(source.add(at), target.add(at), filled);
             at += 4 * V::SIZE;
         }
         let (source, target, length) = (source.add(at), target.add(at), length - at);
-        if target.addr().wrapping_add(length) % PAGE < 2 * V::SIZE {
-            one_by_one::<V>(source, target, length, key);
+        let last_byte = target.addr().wrapping_add(length - 1);
+        if last_byte % PAGE < 2 * V::SIZE - 1 {
+            exact::<V>(source, target, length, key);
         } else if length <= 4 * V::SIZE {
             ends::<V, 2, 2>(source, target, length, key);
         } else {
@@ -108,10 +109,10 @@ unsafe fn align<V: Vector>(source: *const u8, target: *mut u8, key: u32) -> usiz
     let at = V::SIZE - past;
     // SAFETY: both vectors end within the first two.
     unsafe {
-        let [first] = several(source, V::filled(key));
-        let [second] = several(source.add(at), V::filled(turned(key, at)));
-        store([first], target);
-        store([second], target.add(at));
+        let first = V::load(source).xor(V::filled(key));
+        let second = V::load(source.add(at)).xor(V::filled(turned(key, at)));
+        first.store(target);
+        second.store(target.add(at));
     }
     at + V::SIZE
 }
@@ -121,14 +122,14 @@ unsafe fn align<V: Vector>(source: *const u8, target: *mut u8, key: u32) -> usiz
 /// # Safety
 /// As [`run`], but for the least length.
 #[inline(always)]
-unsafe fn one_by_one<V: Vector>(source: *const u8, target: *mut u8, length: usize, key: u32) {
+unsafe fn exact<V: Vector>(source: *const u8, target: *mut u8, length: usize, key: u32) {
     const { assert!(V::SIZE <= SHORT_MAX + 1) };
     let mut at = 0;
     // SAFETY: each vector ends within `length`; less than one is left.
     unsafe {
         let filled = V::filled(key);
         while length - at >= V::SIZE {
-            store(several::<V, 1>(source.add(at), filled), target.add(at));
+            in_turn::<V, 1>(source.add(at), target.add(at), filled);
             at += V::SIZE;
         }
         short(source.add(at), target.add(at), length - at, key);
@@ -152,18 +153,35 @@ pub(super) unsafe fn ends<V: Vector, const HEAD: usize, const TAIL: usize>(
     // SAFETY: head and tail lie within `length`, by the caller's promise.
     unsafe {
         let tail = several::<V, TAIL>(source.add(last), V::filled(turned(key, last)));
-        let filled = V::filled(key);
-        for at in (0..HEAD).map(|n| n * V::SIZE) {
-            store(several::<V, 1>(source.add(at), filled), target.add(at));
-        }
+        in_turn::<V, HEAD>(source, target, V::filled(key));
         store(tail, target.add(last));
+    }
+}
+
+/// `N` vectors that don't overlap, each stored before the next is loaded: that is 2 % faster from the
+/// second level of the cache than four loads and then four stores.
+///
+/// # Safety
+/// As [`run`], with a length of `N` vectors.
+#[inline(always)]
+pub(super) unsafe fn in_turn<V: Vector, const N: usize>(
+    source: *const u8,
+    target: *mut u8,
+    filled: V,
+) {
+    for n in 0..N {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let at = n * V::SIZE;
+            V::load(source.add(at)).xor(filled).store(target.add(at));
+        }
     }
 }
 
 /// # Safety
 /// `N` vectors may be loaded from `source` on, and the CPU has what `V` asks for.
 #[inline(always)]
-pub(super) unsafe fn several<V: Vector, const N: usize>(source: *const u8, key: V) -> [V; N] {
+unsafe fn several<V: Vector, const N: usize>(source: *const u8, key: V) -> [V; N] {
     let mut vectors = [key; N];
     // A loop, not `array::from_fn`: a closure has no instruction set, and is not always inlined.
     for (n, vector) in vectors.iter_mut().enumerate() {
@@ -176,7 +194,7 @@ pub(super) unsafe fn several<V: Vector, const N: usize>(source: *const u8, key: 
 /// # Safety
 /// `N` vectors may be stored from `target` on, and the CPU has what `V` asks for.
 #[inline(always)]
-pub(super) unsafe fn store<V: Vector, const N: usize>(vectors: [V; N], target: *mut u8) {
+unsafe fn store<V: Vector, const N: usize>(vectors: [V; N], target: *mut u8) {
     for (n, vector) in vectors.iter().enumerate() {
         // SAFETY: the caller's promise.
         unsafe { vector.store(target.add(n * V::SIZE)) };

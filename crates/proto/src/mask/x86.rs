@@ -86,13 +86,11 @@ unsafe fn lines(source: *const u8, target: *mut u8, length: usize, key: u32) {
             at = LINE;
         }
         while at + 4 * LINE <= end {
-            let four = kernel::several::<__m512i, 4>(source.wrapping_add(at), key);
-            kernel::store(four, target.wrapping_add(at));
+            kernel::in_turn::<_, 4>(source.wrapping_add(at), target.wrapping_add(at), key);
             at += 4 * LINE;
         }
         while at + LINE <= end {
-            let one = kernel::several::<__m512i, 1>(source.wrapping_add(at), key);
-            kernel::store(one, target.wrapping_add(at));
+            kernel::in_turn::<_, 1>(source.wrapping_add(at), target.wrapping_add(at), key);
             at += LINE;
         }
         if at < end {
