@@ -9,6 +9,7 @@
 //! | job | what is to be done |
 //! |---|---|
 //! | [`mask`] | XOR with the key, in place |
+//! | [`text`] | XOR with the key and tell whether that is UTF-8, in place |
 //! | [`receive`] | messages out of the bytes of a stream, which a read copies as a kernel would |
 //! | [`encode`] | the bytes of one frame, in one piece of memory |
 //! | [`handshake`] | the bytes of a server's answer, for those of a request |
@@ -19,6 +20,7 @@ pub mod handshake;
 pub mod input;
 pub mod mask;
 pub mod receive;
+pub mod text;
 #[cfg(feature = "rivals")]
 mod transport;
 

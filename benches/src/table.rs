@@ -155,6 +155,12 @@ fn best_rival(times: &[Time]) -> Option<String> {
 }
 
 impl Bench {
+    /// All benches that there are readings of.
+    pub fn all(readings: &[Reading]) -> Vec<Self> {
+        let names = unique(readings.iter().map(|reading| reading.bench.as_str()));
+        names.iter().map(|name| Self::new(name, readings)).collect()
+    }
+
     /// The rows and conclusions of one bench; the readings are in the order of the rounds, and each
     /// round's in the order of the rows.
     pub fn new(name: &str, readings: &[Reading]) -> Self {

@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     let plan = cli.plan();
     let (started, machine) = (jiff::Timestamp::now(), Machine::here()?);
     let readings = run(&plan)?;
-    let benches: Vec<_> = plan.benches.iter().map(|name| Bench::new(name, &readings)).collect();
+    let benches = Bench::all(&readings);
     let table = Table {
         schema: "halfopen.framing/1",
         started: started.to_string(),
