@@ -5,7 +5,7 @@
 use crate::frame::{BINARY, CONTROL_MAX, HEADER_MAX, TEXT, Unfinished};
 use crate::scratch::make_room;
 use crate::text::TextBuffer;
-use crate::{Incoming, Payload, Scratch, Violation};
+use crate::{Incoming, Payload, Scratch, Violation, mask};
 use alloc::vec::Vec;
 
 #[derive(Debug, Default)]
@@ -108,15 +108,19 @@ impl Gathered {
         Self { data, fragments: 0, bytes_max: 0 }
     }
 
-    /// Appends an unmasked piece. The memory grows with what arrives, never with what is announced.
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
+    /// Appends a piece, unmasking it; `key` is zero if it is not masked. The memory grows with what
+    /// arrives, never with what is announced.
+    pub(crate) fn push(&mut self, piece: &mut [u8], key: [u8; 4]) -> Result<(), Violation> {
         match &mut self.data {
             Data::Text(text) => {
                 text.make_room(piece.len(), self.bytes_max);
-                text.push(piece).map_err(|_| Violation::TextNotUtf8)
+                text.push(piece, key).map_err(|_| Violation::TextNotUtf8)
             }
             Data::Binary(bytes) => {
                 make_room(bytes, piece.len(), self.bytes_max);
+                if key != [0; 4] {
+                    mask::apply(piece, key, 0);
+                }
                 bytes.extend_from_slice(piece);
                 Ok(())
             }

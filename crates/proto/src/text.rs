@@ -21,9 +21,19 @@ impl<'a> Text<'a> {
         if utf8::is_valid(&payload) { Ok(Self(payload)) } else { Err(NotUtf8) }
     }
 
+    /// Unmasks and checks a whole message in one pass.
+    #[inline]
+    pub(crate) fn unmask(bytes: &'a mut [u8], key: [u8; 4]) -> Result<Self, NotUtf8> {
+        utf8::unmask(bytes, key)?;
+        Ok(Self(Payload::Lent(bytes)))
+    }
+
     /// Unmasks and checks a whole message of at most [`short::SHORT_MAX`] bytes.
     #[inline(always)]
     pub(crate) fn unmask_short(bytes: &'a mut [u8], key: [u8; 4]) -> Result<Self, NotUtf8> {
+        if bytes.len() >= 64 {
+            return Self::unmask(bytes, key);
+        }
         let is_ascii = short::unmask(bytes, key);
         if is_ascii { Ok(Self(Payload::Lent(bytes))) } else { Self::new(Payload::Lent(bytes)) }
     }
@@ -31,8 +41,8 @@ impl<'a> Text<'a> {
     /// The text.
     #[inline]
     pub fn as_str(&self) -> &str {
-        // SAFETY: `new` and `TextBuffer::finish`, the only places that make a `Text`, have validated
-        // these bytes. The payload is private and lent as `&str` only, so they have not changed.
+        // SAFETY: `new`, the `unmask`s and `TextBuffer::finish`, the only places that make a `Text`, have
+        // validated these bytes. The payload is private and lent as `&str` only, so they have not changed.
         unsafe { core::str::from_utf8_unchecked(&self.0) }
     }
 }
@@ -72,14 +82,12 @@ impl TextBuffer {
         Self { bytes: memory, validator: Validator::default() }
     }
 
-    /// Appends a piece, or fails and is empty again if nothing that follows could make the text
-    /// valid.
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), NotUtf8> {
-        let checked = self.validator.push(piece);
-        match checked {
-            Ok(()) => self.bytes.extend_from_slice(piece),
-            // The validator may have passed a part of the piece: both go back to the start.
-            Err(NotUtf8) => *self = Self::new(core::mem::take(&mut self.bytes)),
+    /// Appends a piece, unmasking it, or fails and is empty again if nothing that follows could make
+    /// the text valid.
+    pub(crate) fn push(&mut self, piece: &[u8], key: [u8; 4]) -> Result<(), NotUtf8> {
+        let checked = self.validator.append(piece, key, &mut self.bytes);
+        if checked.is_err() {
+            *self = Self::new(core::mem::take(&mut self.bytes));
         }
         checked
     }
@@ -134,7 +142,7 @@ mod tests {
     #[test]
     fn a_text_never_holds_what_its_memory_held_before() {
         let mut text = TextBuffer::new(b"\xff\xff".to_vec());
-        text.push(b"ok").unwrap();
+        text.push(b"ok", [0; 4]).unwrap();
         assert_eq!(text.finish().unwrap().as_str(), "ok");
     }
 
@@ -152,8 +160,8 @@ mod tests {
     #[test]
     fn a_piece_that_fails_takes_the_text_back_to_the_start() {
         let mut text = TextBuffer::new(Vec::new());
-        text.push(b"begun \xe6\xb0").unwrap();
-        assert_eq!(text.push(b"\xb4\xff"), Err(NotUtf8));
+        text.push(b"begun \xe6\xb0", [0; 4]).unwrap();
+        assert_eq!(text.push(b"\xb4\xff", [0; 4]), Err(NotUtf8));
         assert_eq!(text.finish().unwrap().as_str(), "");
     }
 }

@@ -1,8 +1,8 @@
 //! Frames that do not lie whole in one input, and messages in several frames: what comes is gathered
 //! in memory from [`Scratch`] until it is whole.
 
+use super::Connection;
 use super::receive::{Found, skip};
-use super::{Connection, Role};
 use crate::frame::{CLOSE, CONTROL_MAX, Header};
 use crate::pending::{Gathered, Pending};
 use crate::{Limits, Payload, Scratch, Violation, close, mask};
@@ -55,14 +55,13 @@ impl Connection {
         let length = input.len().min(saturated(self.owed));
         let piece = skip(input, length);
         self.owed -= length as u64;
-        if self.role == Role::Server {
-            mask::apply(piece, self.key, 0);
-            self.key = mask::turned(self.key, length);
-        }
+        let key = self.key;
+        self.key = mask::turned(key, length);
         if self.first.is_control() {
+            mask::apply(piece, key, 0);
             self.gather_control(piece, scratch)
         } else {
-            self.gather_message(piece)
+            self.gather_message(piece, key)
         }
     }
 
@@ -82,10 +81,10 @@ impl Connection {
         Ok(None)
     }
 
-    fn gather_message(&mut self, piece: &[u8]) -> Found<'static> {
+    fn gather_message(&mut self, piece: &mut [u8], key: [u8; 4]) -> Found<'static> {
         let message = &mut self.pending.as_deref_mut().expect("begun with the frame").message;
         let gathered = message.as_mut().expect("begun with the frame");
-        gathered.push(piece)?;
+        gathered.push(piece, key)?;
         match (self.first.fin(), self.owed) {
             (true, 0) => message.take().map(Gathered::finish).transpose(),
             (true, owed) if owed < gathered.unfinished().missing => Err(Violation::TextNotUtf8),

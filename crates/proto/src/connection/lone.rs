@@ -41,7 +41,10 @@ impl Connection {
             Role::Client => ([0; 4], behind),
         };
         if first == WHOLE_TEXT {
-            let text = unmask_text::<MORE>(payload, key);
+            let text = match self.role {
+                Role::Server => unmask_text::<MORE>(payload, key),
+                Role::Client => Text::new(Payload::Lent(payload)),
+            };
             return Some(text.map(Incoming::Text).map_err(|_| {
                 *input = &mut [];
                 self.fail_on_text(scratch)
@@ -82,6 +85,5 @@ fn unmask_text<const MORE: usize>(payload: &mut [u8], key: [u8; 4]) -> Result<Te
     if MORE == 0 {
         return Text::unmask_short(payload, key);
     }
-    mask::apply(payload, key, 0);
-    Text::new(Payload::Lent(payload))
+    Text::unmask(payload, key)
 }

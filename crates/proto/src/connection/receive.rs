@@ -167,6 +167,12 @@ impl Connection {
     ) -> Found<'a> {
         let payload = skip(input, header.length as usize);
         if self.role == Role::Server {
+            if header.first.opcode() == TEXT {
+                let text = Text::unmask(payload, header.key);
+                return text
+                    .map(|text| Some(Incoming::Text(text)))
+                    .map_err(|_| Violation::TextNotUtf8);
+            }
             mask::apply(payload, header.key, 0);
         }
         self.on_whole(header.first, Payload::Lent(payload), scratch)
