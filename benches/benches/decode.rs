@@ -1,5 +1,8 @@
 //! Binary messages received by a server: alone in their buffer, a hundred in one, and cut into the
 //! pieces that packets make.
+//!
+//! A hundred of the longest do not fit into the cache. Who is handed them by one read has them all
+//! copied before it sees the first; who reads by itself takes bites.
 
 mod contest;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Measure the framing benches beside other libraries, and write the table.
 ///
 /// The benches are built with their rivals and run round after round; the machine is to do nothing
-/// else. All of it takes about 20 minutes.
+/// else. All of it takes about a quarter of an hour, and the build before it some minutes.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -24,13 +24,13 @@ struct Cli {
     #[arg(long)]
     filter: Option<String>,
     /// How often everything is measured.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Milliseconds of each id that count.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     measurement_ms: u64,
     /// Milliseconds before them.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     warm_up_ms: u64,
     /// Two rounds as short as can be: shows that it works, and measures nothing.
     #[arg(long)]
