@@ -117,22 +117,26 @@ pub(super) fn up_to_bare_line_feed(bytes: &[u8]) -> Option<&[u8]> {
 /// Few heads have more fields.
 const FIELDS_USUAL: usize = 32;
 
+/// No field is shorter: a name of one character, a colon, and LF, to which httparse needs no CR.
+const FIELD_MIN: usize = 3;
+
 /// What httparse gives back: how many bytes the head takes, if it is whole.
 pub(super) type Parsed = httparse::Result<usize>;
 
-/// Has `read` parse with room for fields: on the stack for as many as are usual, and for more only
-/// when there are more.
+/// Has `read` parse `bytes` with room for fields: on the stack for as many as are usual, and for more
+/// only when there are more.
 pub(super) fn with_room<'b, T>(
+    bytes: &'b [u8],
     fields_max: usize,
-    mut read: impl FnMut(&mut [MaybeUninit<Header<'b>>]) -> (T, Parsed),
+    read: impl Fn(&'b [u8], &mut [MaybeUninit<Header<'b>>]) -> (T, Parsed),
 ) -> (T, Parsed) {
     let mut few = [const { MaybeUninit::uninit() }; FIELDS_USUAL];
     let room = fields_max.min(FIELDS_USUAL);
-    match read(&mut few[..room]) {
+    match read(bytes, &mut few[..room]) {
         (_, Err(httparse::Error::TooManyHeaders)) if fields_max > room => {
             let mut many = Vec::new();
-            many.resize_with(fields_max, MaybeUninit::uninit);
-            read(&mut many)
+            many.resize_with(fields_max.min(bytes.len() / FIELD_MIN), MaybeUninit::uninit);
+            read(bytes, &mut many)
         }
         done => done,
     }

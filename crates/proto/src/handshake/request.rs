@@ -8,7 +8,6 @@ use super::{HeadLimits, Rejection};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bytes::BytesMut;
-use core::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 /// A valid request to open a WebSocket connection, borrowed from the bytes it came in.
@@ -37,7 +36,7 @@ impl<'a> Request<'a> {
     pub fn parse(bytes: &'a [u8], limits: &HeadLimits) -> Result<Option<(Self, usize)>, Rejection> {
         let window = limits.window(bytes);
         let lines = head::without_empty_line(window).ok_or_else(|| not_http(window))?;
-        let (line, fields, parsed) = read(lines, limits.fields_max);
+        let ((line, fields), parsed) = read(lines, limits.fields_max);
         let parts = line.check()?;
         let size = match parsed {
             Ok(Status::Complete(size)) if head::ends_lines_well(&lines[..size]) => size,
@@ -209,22 +208,22 @@ impl<'a> Line<'a> {
     }
 }
 
-fn read<'a>(lines: &'a [u8], fields_max: usize) -> (Line<'a>, Vec<Header<'a>>, Parsed) {
-    let read = |room: &mut [MaybeUninit<Header<'a>>]| {
+type Read<'a> = (Line<'a>, Vec<Header<'a>>);
+
+fn read(lines: &[u8], fields_max: usize) -> (Read<'_>, Parsed) {
+    head::with_room(lines, fields_max, |lines, room| {
         let mut head = httparse::Request::new(&mut []);
         let parsed = head.parse_with_uninit_headers(lines, room);
         let line = Line { method: head.method, target: head.path, version: head.version };
         ((line, head.headers.to_vec()), parsed)
-    };
-    let ((line, fields), parsed) = head::with_room(fields_max, read);
-    (line, fields, parsed)
+    })
 }
 
 /// A line that ends in LF alone is refused (RFC 9112 §2.2 leaves the choice): who reads it otherwise
 /// sees another request. What is wrong before it is told first.
 fn check_line_ends(lines: &[u8], limits: &HeadLimits) -> Result<(), Rejection> {
     let Some(part) = head::up_to_bare_line_feed(lines) else { return Ok(()) };
-    match read(part, limits.fields_max).2 {
+    match read(part, limits.fields_max).1 {
         Ok(_) => Err(bad("a line of the request ends without a carriage return")),
         Err(error) => Err(malformed(error, part)),
     }

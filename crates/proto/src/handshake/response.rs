@@ -116,7 +116,7 @@ impl<'a> Head<'a> {
         if matches!(bytes, [b'\r' | b'\n', ..]) {
             return Err(ResponseError::NotHttp);
         }
-        let (head, parsed) = head::with_room(fields_max, |room| Self::parse(bytes, room));
+        let (head, parsed) = head::with_room(bytes, fields_max, Self::parse);
         match parsed {
             Ok(Status::Complete(size)) if head::ends_lines_well(&bytes[..size]) => {
                 Ok(Some(Self { size, ..head }))

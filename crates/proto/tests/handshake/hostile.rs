@@ -74,6 +74,13 @@ fn a_hundred_headers_are_served_and_one_more_is_not() {
 }
 
 #[test]
+fn without_limits_no_more_memory_is_asked_for_than_fields_can_come() {
+    let limits = HeadLimits { bytes_max: usize::MAX, fields_max: usize::MAX };
+    let head = good(&"X: 1\r\n".repeat(1000));
+    assert_eq!(status(parse(head.as_bytes(), &limits)), Some(101));
+}
+
+#[test]
 fn headers_without_an_end_are_refused_at_the_limit() {
     for endless in ["x".repeat(20_000), "\t".repeat(20_000), ",".repeat(20_000)] {
         let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {endless}");
