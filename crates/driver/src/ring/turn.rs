@@ -35,19 +35,22 @@ pub(super) fn run<E: Engine>(engine: &mut E, driver: &mut Driver) -> Result<(), 
 
 impl<E: Engine> Turns<'_, E> {
     fn turn(&mut self) -> Result<(), Error> {
-        self.tell_all(clock::now());
-        self.hand_over();
-        self.work_at_deadlines()?;
+        let mut now = self.begun;
+        if !self.driver.news.is_empty() {
+            now = clock::now();
+            self.tell_all(now);
+        }
+        self.hand_over(now);
+        let now = self.work_at_deadlines()?;
         if self.driver.stopped {
             return Ok(());
         }
-        self.end_turn()
+        self.end_turn(now)
     }
 
     /// Hands over all that has completed. What came with one call into the ring came at one time,
     /// but a long row of it takes time itself.
-    fn hand_over(&mut self) {
-        let mut now = clock::now();
+    fn hand_over(&mut self, mut now: Instant) {
         let mut since = 0;
         while let Some(completion) = self.next_completion() {
             // No send may be said to have left later than now.
@@ -118,36 +121,37 @@ impl<E: Engine> Turns<'_, E> {
         }
     }
 
-    /// Works at what is due for as long as nothing waits, or for its share of the time.
+    /// Works at what is due for as long as nothing waits, or for its share of the time. Gives back
+    /// the present moment.
     ///
     /// Each call is preceded by one into the ring, which submits what the last one wanted and finds
     /// out whether anybody has been heard meanwhile. Where the engine does nothing because it is
     /// not known yet who is silent, what waits is handed over first.
-    fn work_at_deadlines(&mut self) -> Result<(), Error> {
+    fn work_at_deadlines(&mut self) -> Result<Instant, Error> {
         let begun = clock::now();
-        while !self.driver.stopped && self.is_due() {
-            self.driver.prepare(clock::now());
-            self.enter(Wait::No)?;
-            let now = clock::now();
+        let mut now = begun;
+        while !self.driver.stopped && self.is_due(now) {
+            self.driver.prepare(now);
+            now = self.enter(Wait::No)?;
             self.engine.on_deadline(now, self.silence.heard(now), &mut self.ops);
             let idle = self.ops.is_empty();
             self.carry_out(now);
             self.tell_all(now);
-            let spent = clock::now().saturating_since(begun) > DEADLINES_BUDGET;
+            now = clock::now();
+            let spent = now.saturating_since(begun) > DEADLINES_BUDGET;
             if (idle || spent) && self.driver.queue.is_waiting() {
                 break;
             }
         }
-        Ok(())
+        Ok(now)
     }
 
-    fn is_due(&self) -> bool {
-        self.engine.deadline().is_some_and(|deadline| deadline <= clock::now())
+    fn is_due(&self, now: Instant) -> bool {
+        self.engine.deadline().is_some_and(|deadline| deadline <= now)
     }
 
     /// Submits, and sleeps if there is nothing to do.
-    fn end_turn(&mut self) -> Result<(), Error> {
-        let now = clock::now();
+    fn end_turn(&mut self, now: Instant) -> Result<(), Error> {
         self.driver.prepare(now);
         let counters = &self.driver.counters;
         let turn = now.saturating_since(self.begun);
@@ -155,14 +159,15 @@ impl<E: Engine> Turns<'_, E> {
         counters.turn_ns_max.raise(turn.as_nanos() as u64);
         let alarms = self.engine.deadline().into_iter().chain(self.driver.door.alarm());
         let busy = self.driver.queue.is_waiting() || !self.driver.news.is_empty();
-        self.enter(if busy { Wait::No } else { Wait::Until(alarms.min()) })?;
-        self.begun = clock::now();
+        self.begun = self.enter(if busy { Wait::No } else { Wait::Until(alarms.min()) })?;
         Ok(())
     }
 
-    fn enter(&mut self, wait: Wait) -> Result<(), Error> {
+    /// Gives back the moment after the call.
+    fn enter(&mut self, wait: Wait) -> Result<Instant, Error> {
         let begun = self.driver.queue.enter(wait)?;
-        self.silence.listened(begun, clock::now(), self.driver.is_dry());
-        Ok(())
+        let now = clock::now();
+        self.silence.listened(begun, now, self.driver.is_dry());
+        Ok(now)
     }
 }
