@@ -17,6 +17,8 @@ const SATURATED_FOR: Duration = Duration::from_secs(2);
 const LATE_SEND: Duration = Duration::from_millis(1);
 /// A machine that stops for longer than this disturbs what is measured in milliseconds.
 const HICCUP_MS: f64 = 20.0;
+/// A server that keeps to its own clock lets nobody go that much before the deadline.
+const EARLY_MS: f64 = -1.0;
 /// More than this of the machine taken by others disturbs.
 const STEAL_PERCENT: f64 = 1.0;
 const FOREIGN_PERCENT: f64 = 10.0;
@@ -31,6 +33,7 @@ pub(super) fn all(input: &Input<'_>, figures: &Figures, machine: &MachineBlock) 
         shared_cores(input),
         lost_news(input),
         no_observer(figures),
+        late_pings(figures),
         failed(figures, "descriptor", OUT_OF_DESCRIPTORS),
         failed(figures, "port", OUT_OF_PORTS),
     ];
@@ -144,6 +147,19 @@ fn no_observer(figures: &Figures) -> Option<Doubt> {
          not found"
     );
     doubt("unobservable", message, "run the client where the server runs, in its network namespace")
+}
+
+/// Only of a server whose own clock is known: another may have another interval or timeout.
+fn late_pings(figures: &Figures) -> Option<Doubt> {
+    let known = figures.deaths.values().filter(|death| death.lateness_ms.is_some());
+    let residuals = known.filter_map(|death| death.residual_ms.as_ref()?.min);
+    let least = residuals.filter(|&least| least < EARLY_MS).reduce(f64::min)?;
+    let message = format!(
+        "the client's loop saw a ping up to {:.1} ms late, so the least residual is too small by as \
+         much",
+        -least
+    );
+    doubt("pings_seen_late", message, "a quieter machine, or fewer connections")
 }
 
 /// The code, what was exhausted, what to try.

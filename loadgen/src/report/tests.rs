@@ -2,6 +2,7 @@ use super::sample_run::{Run, sample};
 use super::*;
 use crate::death::Death;
 use serde_json::Value;
+use std::time::Duration;
 
 fn json_of(report: &Report) -> Value {
     serde_json::to_value(report).unwrap()
@@ -271,6 +272,17 @@ fn doubts_name_what_was_wrong() {
         "out_of_ports",
     ];
     assert_eq!(codes, expected);
+}
+
+#[test]
+fn a_ping_that_the_client_saw_late_is_a_doubt() {
+    let mut run = Run::new();
+    let victim = run.tally.victims.iter_mut().find(|victim| victim.death == Death::Freeze);
+    let answered = &mut victim.unwrap().answered;
+    *answered = answered.map(|at| at + Duration::from_millis(80));
+    let doubts = build(&run.input()).0.doubts;
+    assert_eq!(doubts.len(), 1);
+    assert_eq!(doubts[0].code, "pings_seen_late");
 }
 
 #[test]

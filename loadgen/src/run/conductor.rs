@@ -17,6 +17,10 @@ const KILL_AFTER: Duration = Duration::from_secs(1);
 /// the usual ones.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What follows the ramp takes the client's core for some milliseconds, in which it sees pings late;
+/// after an interval and so much more, each connection has seen a later one.
+const SETTLED: Duration = Duration::from_millis(100);
+
 /// Where a detection is predicted, the dead are watched that much longer than it says.
 const WATCH_BEYOND: Duration = Duration::from_secs(5);
 
@@ -134,7 +138,8 @@ impl Conductor {
         self.ramp_end = now;
         self.enter(now, Phase::Steady);
         self.stage = Stage::Steady;
-        vec![Action::Tell(Order::Traffic { from: now })]
+        let traffic = Action::Tell(Order::Traffic { from: now });
+        if self.plan.kills_total() > 0 { vec![Action::Map, traffic] } else { vec![traffic] }
     }
 
     fn steady(&mut self, now: Instant, view: &View) -> Vec<Action> {
@@ -154,7 +159,8 @@ impl Conductor {
             (KillAt::After(time), _) => after(time),
             (KillAt::Auto, Some(None)) => after(KILL_AFTER),
             (KillAt::Auto, Some(Some(interval))) => {
-                view.swarms.all_answered() || after(interval * 2 + WATCH_BEYOND)
+                let all = view.swarms.all_answered() && after(interval + SETTLED);
+                all || after(interval * 2 + WATCH_BEYOND)
             }
             (KillAt::Auto, None) => view.swarms.all_answered() || after(PATIENCE),
         }
@@ -166,7 +172,7 @@ impl Conductor {
         }
         self.enter(now, Phase::Deaths);
         self.stage = Stage::Dying;
-        vec![Action::Map, Action::Tell(Order::Kill { from: now })]
+        vec![Action::Tell(Order::Kill { from: now })]
     }
 
     fn dying(&mut self, now: Instant, view: &View) -> Vec<Action> {
@@ -299,8 +305,9 @@ mod tests {
         }
 
         fn kill_all(&mut self) {
+            self.until(Action::Tell(Order::Choose)).unwrap();
             self.view.swarms.ready_to_die = 10;
-            self.until(Action::Map).unwrap();
+            self.conductor.step(self.now, &self.view);
             self.view.swarms.killed = 10;
             self.conductor.step(self.now, &self.view);
         }
@@ -338,7 +345,8 @@ mod tests {
             assert!(!run.conductor.step(START, &run.view).contains(&Action::Tell(Order::Choose)));
         }
         run.view.swarms.answered_a_ping = 100;
-        assert_eq!(run.until(Action::Tell(Order::Choose)), Some(0.0));
+        // And once more after the sockets were mapped.
+        assert_eq!(run.until(Action::Tell(Order::Choose)), Some(5.1));
     }
 
     #[test]
@@ -360,14 +368,17 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_mapped_when_all_victims_are_located_and_before_the_first_dies() {
+    fn victims_die_when_all_are_located_and_sockets_were_mapped_long_before() {
         let mut run = Rehearsal::new(Asked { server_ping: silent(), ..killing() }).with(open(100));
         run.view.swarms.ready_to_die = 9;
-        assert_eq!(run.until(Action::Map), None);
+        assert_eq!(run.until(Action::Map), Some(0.0));
+        run.until(Action::Tell(Order::Choose)).unwrap();
+        for _ in 0..100 {
+            assert_eq!(run.conductor.step(run.now, &run.view), []);
+        }
         run.view.swarms.ready_to_die = 10;
-        run.until(Action::Map).unwrap();
-        let place = run.done.iter().position(|action| *action == Action::Map).unwrap();
-        assert!(matches!(run.done[place + 1], Action::Tell(Order::Kill { .. })));
+        let kill = Action::Tell(Order::Kill { from: run.now });
+        assert_eq!(run.conductor.step(run.now, &run.view), [kill]);
     }
 
     #[test]
