@@ -64,8 +64,7 @@ impl<V: Variant> Unmask for Halfopen<V> {
 
     #[inline]
     fn unmask(bytes: &mut [u8], key: [u8; 4]) -> bool {
-        halfopen_proto::mask::apply(bytes, key, 0);
-        simdutf8::basic::from_utf8(bytes).is_ok()
+        halfopen_proto::Text::unmask(bytes, key).is_ok()
     }
 }
 

@@ -94,3 +94,4 @@ pub use limits::Limits;
 pub use message::{Fragment, Incoming, Kind, Message, Payload};
 pub use scratch::Scratch;
 pub use text::Text;
+pub use utf8::NotUtf8;

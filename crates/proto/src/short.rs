@@ -8,23 +8,34 @@
 /// The most bytes that a payload has here; the class of 64 reaches up to 128.
 pub(crate) const SHORT_MAX: usize = 125;
 
-/// XORs `bytes` with `key`, whose first byte meets the first one, and tells whether the outcome is
-/// ASCII.
+/// XORs `bytes` with `key`, whose first byte meets the first one.
+#[inline(always)]
+pub(crate) fn unmask(bytes: &mut [u8], key: [u8; 4]) {
+    run::<false>(bytes, key);
+}
+
+/// Does the same if the outcome is ASCII, and leaves the bytes as they are if it is not. Which of the
+/// two it was.
+#[inline(always)]
+pub(crate) fn unmask_ascii(bytes: &mut [u8], key: [u8; 4]) -> bool {
+    run::<true>(bytes, key)
+}
+
 #[inline(always)] // So that a binary payload does not pay for the question.
-pub(crate) fn unmask(bytes: &mut [u8], key: [u8; 4]) -> bool {
+fn run<const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
     debug_assert!(bytes.len() <= SHORT_MAX);
     match bytes.len() {
-        64.. => both_ends::<64>(bytes, key),
-        32.. => both_ends::<32>(bytes, key),
-        16.. => both_ends::<16>(bytes, key),
-        8.. => both_ends::<8>(bytes, key),
-        4.. => both_ends::<4>(bytes, key),
-        _ => byte_by_byte(bytes, key),
+        64.. => both_ends::<64, ASCII>(bytes, key),
+        32.. => both_ends::<32, ASCII>(bytes, key),
+        16.. => both_ends::<16, ASCII>(bytes, key),
+        8.. => both_ends::<8, ASCII>(bytes, key),
+        4.. => both_ends::<4, ASCII>(bytes, key),
+        _ => byte_by_byte::<ASCII>(bytes, key),
     }
 }
 
 #[inline(always)]
-fn both_ends<const N: usize>(bytes: &mut [u8], key: [u8; 4]) -> bool {
+fn both_ends<const N: usize, const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
     let last_key = key_after(key, bytes.len());
     let (Some(&(mut first)), Some(&(mut last))) =
         (bytes.first_chunk::<N>(), bytes.last_chunk::<N>())
@@ -32,10 +43,13 @@ fn both_ends<const N: usize>(bytes: &mut [u8], key: [u8; 4]) -> bool {
         unreachable!("as many bytes as the class has at least")
     };
     let bits = xor(&mut first, key) | xor(&mut last, last_key);
-    bytes[..N].copy_from_slice(&first);
-    let start = bytes.len() - N;
-    bytes[start..].copy_from_slice(&last);
-    bits & 0x8080_8080 == 0
+    let is_ascii = bits & 0x8080_8080 == 0;
+    if is_ascii || !ASCII {
+        bytes[..N].copy_from_slice(&first);
+        let start = bytes.len() - N;
+        bytes[start..].copy_from_slice(&last);
+    }
+    is_ascii
 }
 
 /// The key as it stands `length - N` bytes further on, `N` being a multiple of its length.
@@ -59,13 +73,12 @@ fn xor<const N: usize>(bytes: &mut [u8; N], key: [u8; 4]) -> u32 {
 }
 
 #[inline(always)]
-fn byte_by_byte(bytes: &mut [u8], key: [u8; 4]) -> bool {
-    let mut bits = 0;
-    for (byte, key) in bytes.iter_mut().zip(key) {
-        *byte ^= key;
-        bits |= *byte;
+fn byte_by_byte<const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
+    let is_ascii = bytes.iter().zip(key).all(|(byte, key)| byte ^ key < 0x80);
+    if is_ascii || !ASCII {
+        bytes.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
     }
-    bits < 0x80
+    is_ascii
 }
 
 #[cfg(test)]
@@ -82,6 +95,12 @@ mod tests {
                     std::iter::repeat_with(|| random.u8(..)).take(length).collect();
                 let naive: Vec<u8> =
                     bytes.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+                let before = bytes.clone();
+                let is_ascii = unmask_ascii(&mut bytes, key);
+                assert_eq!(is_ascii, naive.is_ascii(), "length {length}");
+                assert_eq!(bytes, *if is_ascii { &naive } else { &before }, "length {length}");
+
+                bytes = before;
                 unmask(&mut bytes, key);
                 assert_eq!(bytes, naive, "length {length}");
             }
@@ -100,7 +119,7 @@ mod tests {
                 for (byte, key) in bytes.iter_mut().zip(key.iter().cycle()) {
                     *byte ^= key;
                 }
-                assert_eq!(unmask(&mut bytes, key), odd == length, "{odd} of {length}");
+                assert_eq!(unmask_ascii(&mut bytes, key), odd == length, "{odd} of {length}");
             }
         }
     }

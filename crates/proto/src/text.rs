@@ -21,9 +21,15 @@ impl<'a> Text<'a> {
         if utf8::is_valid(&payload) { Ok(Self(payload)) } else { Err(NotUtf8) }
     }
 
-    /// Unmasks and checks a whole message in one pass.
+    /// Unmasks a whole text, whose first byte meets the first one of `key`, and checks it, in one
+    /// pass. [`Connection::receive`](crate::Connection::receive) does this; it is here for who has
+    /// frames from elsewhere.
+    ///
+    /// # Errors
+    /// If the outcome is not UTF-8 (RFC 6455 §8.1). Some of the bytes are then unmasked, and some may
+    /// not be.
     #[inline]
-    pub(crate) fn unmask(bytes: &'a mut [u8], key: [u8; 4]) -> Result<Self, NotUtf8> {
+    pub fn unmask(bytes: &'a mut [u8], key: [u8; 4]) -> Result<Self, NotUtf8> {
         utf8::unmask(bytes, key)?;
         Ok(Self(Payload::Lent(bytes)))
     }
@@ -31,11 +37,11 @@ impl<'a> Text<'a> {
     /// Unmasks and checks a whole message of at most [`short::SHORT_MAX`] bytes.
     #[inline(always)]
     pub(crate) fn unmask_short(bytes: &'a mut [u8], key: [u8; 4]) -> Result<Self, NotUtf8> {
-        if bytes.len() >= 64 {
-            return Self::unmask(bytes, key);
+        if short::unmask_ascii(bytes, key) {
+            Ok(Self(Payload::Lent(bytes)))
+        } else {
+            Self::unmask(bytes, key)
         }
-        let is_ascii = short::unmask(bytes, key);
-        if is_ascii { Ok(Self(Payload::Lent(bytes))) } else { Self::new(Payload::Lent(bytes)) }
     }
 
     /// The text.

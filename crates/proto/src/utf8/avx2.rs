@@ -14,10 +14,13 @@ use core::arch::x86_64::*;
 /// As [`pass`], and the CPU has AVX2.
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn run<const WRITE: bool>(
-    span: Span,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
     key: u32,
     last: u32,
 ) -> Result<u32, NotUtf8> {
+    let span = Span { from, to, len }; // Not an argument: it would be passed in memory.
     // SAFETY: the caller's promise.
     unsafe { pass::<Avx2, WRITE>(Avx2(()), span, key, last) }
 }

@@ -18,10 +18,13 @@ use core::arch::x86_64::*;
 /// As [`pass`], and the CPU has what `Level::Avx512` stands for.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
 pub(super) unsafe fn run<const WRITE: bool>(
-    span: Span,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
     key: u32,
     last: u32,
 ) -> Result<u32, NotUtf8> {
+    let span = Span { from, to, len }; // Not an argument: it would be passed in memory.
     // Read as if they could change: LLVM 22 turns moves that it knows into shuffles, and may lose
     // itself in them without end.
     // SAFETY: they are vectors, and aligned.

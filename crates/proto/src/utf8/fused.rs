@@ -153,33 +153,42 @@ pub(super) unsafe fn pass<S: Simd, const WRITE: bool>(
         }
         let tail_at = len - S::WIDTH;
         let tail_key = turned(key, tail_at);
-        let tail = simd.xor(simd.load(from.add(tail_at)), simd.filled(tail_key));
-        let end = four(from.add(len - 4)) ^ tail_key;
-        let before_tail = match tail_at {
-            0..4 => moved_on(last, four(from) ^ key, tail_at),
-            4.. => four(from.add(tail_at - 4)) ^ tail_key,
+        let tail = Tail {
+            at: tail_at,
+            bytes: simd.xor(simd.load(from.add(tail_at)), simd.filled(tail_key)),
+            before: match tail_at {
+                0..4 => moved_on(last, four(from) ^ key, tail_at),
+                4.. => four(from.add(tail_at - 4)) ^ tail_key,
+            },
         };
+        let end = four(from.add(len - 4)) ^ tail_key;
 
         let mut pass = Pass::begin(simd, span, simd.filled(key), last);
         let head = pass.align::<WRITE>(key);
-        pass.run::<WRITE>();
+        while len - pass.at > 4 * S::WIDTH {
+            pass.take::<4, WRITE>(None);
+        }
+        match (len - pass.at - 1) / S::WIDTH {
+            0 => pass.take::<0, WRITE>(Some(tail)),
+            1 => pass.take::<1, WRITE>(Some(tail)),
+            2 => pass.take::<2, WRITE>(Some(tail)),
+            _ => pass.take::<3, WRITE>(Some(tail)),
+        }
         if let Some(head) = head {
             simd.store(to, head);
         }
-        if pass.at < len {
-            if WRITE {
-                simd.store(to.add(tail_at), tail);
-            }
-            if simd.is_ascii(tail) {
-                // What is done ends where the tail begins, or within it, and then in ASCII.
-                pass.skip();
-            } else {
-                pass.before = Trace::of(simd, before_tail);
-                pass.check(tail);
-            }
-        }
         if simd.is_zero(pass.faults) { Ok(end) } else { Err(NotUtf8) }
     }
+}
+
+/// The last vector of a text.
+#[derive(Clone, Copy)]
+struct Tail<V> {
+    at: usize,
+    /// Unmasked.
+    bytes: V,
+    /// The four bytes before it, unmasked.
+    before: u32,
 }
 
 impl<S: Simd> Pass<S> {
@@ -211,65 +220,40 @@ impl<S: Simd> Pass<S> {
         Some(head)
     }
 
-    /// Does all whole vectors, four at a time while there are so many.
+    /// Does `N` vectors, and the last one if it is given, which then begins where they end, or before.
     ///
     /// # Safety
-    /// As [`pass`].
+    /// As [`pass`], and so many are left.
     #[inline(always)]
-    unsafe fn run<const WRITE: bool>(&mut self) {
-        // SAFETY: the caller's promise: what is taken ends by `len`.
-        unsafe {
-            while self.span.len - self.at >= 4 * S::WIDTH {
-                self.four::<WRITE>();
+    unsafe fn take<const N: usize, const WRITE: bool>(&mut self, tail: Option<Tail<S::Vector>>) {
+        let Self { simd, span, .. } = *self;
+        let mut taken = [simd.filled(0); N];
+        let mut all = tail.map_or(simd.filled(0), |tail| tail.bytes);
+        for bytes in &mut taken {
+            // SAFETY: the caller's promise.
+            unsafe {
+                *bytes = simd.xor(simd.load(span.from.add(self.at)), self.key);
+                if WRITE {
+                    simd.store(span.to.add(self.at), *bytes);
+                }
             }
-            while self.span.len - self.at >= S::WIDTH {
-                let bytes = self.take::<WRITE>(0);
-                self.at += S::WIDTH;
-                if self.simd.is_ascii(bytes) { self.skip() } else { self.check(bytes) }
-            }
+            all = simd.or(all, *bytes);
+            self.at += S::WIDTH;
         }
-    }
-
-    /// # Safety
-    /// As [`pass`], and four vectors are left.
-    #[inline(always)]
-    unsafe fn four<const WRITE: bool>(&mut self) {
-        let simd = self.simd;
-        // SAFETY: the caller's promise.
-        let (a, b, c, d) = unsafe {
-            (
-                self.take::<WRITE>(0),
-                self.take::<WRITE>(1),
-                self.take::<WRITE>(2),
-                self.take::<WRITE>(3),
-            )
-        };
-        self.at += 4 * S::WIDTH;
-        if simd.is_ascii(simd.or(simd.or(a, b), simd.or(c, d))) {
+        if let (Some(tail), true) = (tail, WRITE) {
+            // SAFETY: the caller's promise.
+            unsafe { simd.store(span.to.add(tail.at), tail.bytes) };
+        }
+        if simd.is_ascii(all) {
+            // A tail that begins before the end of what was done shares ASCII with that.
             return self.skip();
         }
-        let before = &mut self.before;
-        let a = check(simd, a, before);
-        let b = check(simd, b, before);
-        let c = check(simd, c, before);
-        let d = check(simd, d, before);
-        self.faults = simd.or(simd.or(self.faults, simd.or(a, b)), simd.or(c, d));
-    }
-
-    /// The `n`th vector from here, unmasked and stored.
-    ///
-    /// # Safety
-    /// As [`pass`], and there is one.
-    #[inline(always)]
-    unsafe fn take<const WRITE: bool>(&self, n: usize) -> S::Vector {
-        let at = self.at + n * S::WIDTH;
-        // SAFETY: the caller's promise.
-        unsafe {
-            let bytes = self.simd.xor(self.simd.load(self.span.from.add(at)), self.key);
-            if WRITE {
-                self.simd.store(self.span.to.add(at), bytes);
-            }
-            bytes
+        for bytes in taken {
+            self.check(bytes);
+        }
+        if let Some(tail) = tail {
+            self.before = Trace::of(simd, tail.before);
+            self.check(tail.bytes);
         }
     }
 

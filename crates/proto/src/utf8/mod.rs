@@ -28,8 +28,9 @@ use alloc::vec::Vec;
 use core::ptr;
 
 /// Bytes that are not UTF-8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotUtf8;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not UTF-8")]
+pub struct NotUtf8;
 
 /// Whether all of `bytes` is UTF-8.
 #[inline]
@@ -110,16 +111,17 @@ struct Span {
 /// As [`Span`] says.
 #[inline]
 unsafe fn run<const WRITE: bool>(span: Span, key: [u8; 4], last: u32) -> Result<u32, NotUtf8> {
+    let Span { from, to, len } = span;
     let key = u32::from_le_bytes(key);
     // SAFETY: the caller's promise, and the CPU was asked.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if simd::is(Level::Avx512) {
-            return avx512::run::<WRITE>(span, key, last);
+            return avx512::run::<WRITE>(from, to, len, key, last);
         }
         #[cfg(target_arch = "x86_64")]
         if simd::is(Level::Avx2) {
-            return avx2::run::<WRITE>(span, key, last);
+            return avx2::run::<WRITE>(from, to, len, key, last);
         }
         other::<WRITE>(span, key, last)
     }
@@ -143,13 +145,14 @@ unsafe fn run_at<const WRITE: bool>(
     key: u32,
     last: u32,
 ) -> Result<u32, NotUtf8> {
+    let Span { from, to, len } = span;
     // SAFETY: the caller's promise.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512::run::<WRITE>(span, key, last),
+            Level::Avx512 => avx512::run::<WRITE>(from, to, len, key, last),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2::run::<WRITE>(span, key, last),
+            Level::Avx2 => avx2::run::<WRITE>(from, to, len, key, last),
             _ => portable::run::<WRITE>(span, key, last),
         }
     }
