@@ -14,8 +14,7 @@ pub(crate) fn unmask(bytes: &mut [u8], key: [u8; 4]) {
     run::<false>(bytes, key);
 }
 
-/// Does the same if the outcome is ASCII, and leaves the bytes as they are if it is not. Which of the
-/// two it was.
+/// Does the same if the outcome is ASCII, else gives back `false` and leaves the bytes as they are.
 #[inline(always)]
 pub(crate) fn unmask_ascii(bytes: &mut [u8], key: [u8; 4]) -> bool {
     run::<true>(bytes, key)
@@ -43,13 +42,13 @@ fn both_ends<const N: usize, const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) 
         unreachable!("as many bytes as the class has at least")
     };
     let bits = xor(&mut first, key) | xor(&mut last, last_key);
-    let is_ascii = bits & 0x8080_8080 == 0;
-    if is_ascii || !ASCII {
-        bytes[..N].copy_from_slice(&first);
-        let start = bytes.len() - N;
-        bytes[start..].copy_from_slice(&last);
+    if ASCII && bits & 0x8080_8080 != 0 {
+        return false;
     }
-    is_ascii
+    bytes[..N].copy_from_slice(&first);
+    let start = bytes.len() - N;
+    bytes[start..].copy_from_slice(&last);
+    true
 }
 
 /// The key as it stands `length - N` bytes further on, `N` being a multiple of its length.
@@ -74,11 +73,11 @@ fn xor<const N: usize>(bytes: &mut [u8; N], key: [u8; 4]) -> u32 {
 
 #[inline(always)]
 fn byte_by_byte<const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
-    let is_ascii = bytes.iter().zip(key).all(|(byte, key)| byte ^ key < 0x80);
-    if is_ascii || !ASCII {
-        bytes.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+    if ASCII && bytes.iter().zip(key).any(|(byte, key)| byte ^ key >= 0x80) {
+        return false;
     }
-    is_ascii
+    bytes.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+    true
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 use super::receive::skip;
 use super::{Connection, Role};
 use crate::frame::{BINARY, CONTROL_MAX, First, MASK, PONG, TEXT};
-use crate::utf8::NotUtf8;
 use crate::{Incoming, Limits, Payload, Scratch, Text, Violation, mask, short};
 
 const WHOLE_TEXT: u8 = First::new(TEXT, true).byte();
@@ -42,7 +41,8 @@ impl Connection {
         };
         if first == WHOLE_TEXT {
             let text = match self.role {
-                Role::Server => unmask_text::<MORE>(payload, key),
+                _ if MORE == 0 => Text::unmask_short(payload, key),
+                Role::Server => Text::unmask(payload, key),
                 Role::Client => Text::new(Payload::Lent(payload)),
             };
             return Some(text.map(Incoming::Text).map_err(|_| {
@@ -78,12 +78,4 @@ fn lone_length<const MORE: usize>(bytes: &[u8], mask: u8) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-#[inline(always)]
-fn unmask_text<const MORE: usize>(payload: &mut [u8], key: [u8; 4]) -> Result<Text<'_>, NotUtf8> {
-    if MORE == 0 {
-        return Text::unmask_short(payload, key);
-    }
-    Text::unmask(payload, key)
 }

@@ -11,7 +11,7 @@
 
 use super::fused::{Simd, Trace, check, four, pass, turned};
 use super::pairs::{LONG, LOOSE, OVERLONG_2, SHORT, leaves, takes};
-use super::{NotUtf8, Span, is_open, moved_on};
+use super::{NotUtf8, Span, is_open, moved_on, portable};
 use core::arch::x86_64::*;
 
 /// # Safety
@@ -217,6 +217,8 @@ impl Simd for Avx512 {
         unsafe { _mm512_ternarylogic_epi32::<BOTH_OR_DUE>(left, taken, due) }
     }
 
+    /// By masks for what is here, but for the store: until that has reached the cache, it holds up who
+    /// loads from near it, though from behind the mask, as the next frame's header.
     #[inline(always)]
     unsafe fn short<const WRITE: bool>(
         self,
@@ -224,7 +226,7 @@ impl Simd for Avx512 {
         key: u32,
         last: u32,
     ) -> Result<u32, NotUtf8> {
-        let Span { from, to, len } = span;
+        let Span { from, len, .. } = span;
         let here = (1_u64 << len) - 1;
         // SAFETY: the caller's promise: only the bytes that are `here` are touched.
         unsafe {
@@ -238,7 +240,7 @@ impl Simd for Avx512 {
                 4.. => four(from.add(len - 4)) ^ turned(key, len),
             };
             if WRITE {
-                _mm512_mask_storeu_epi8(to.cast(), here, bytes);
+                portable::unmask(span, key);
             }
             if self.is_ascii(bytes) {
                 return if is_open(last) && len > 0 { Err(NotUtf8) } else { Ok(end) };

@@ -2,7 +2,7 @@
 //! what is whole. What this file promises: nothing but the bytes of the span is touched.
 #![allow(unsafe_code)] // The span is made of raw pointers, as the kernels need it.
 
-use super::{NotUtf8, Span, moved_on};
+use super::{NotUtf8, Span, is_open, moved_on};
 use crate::mask;
 use core::slice;
 
@@ -13,34 +13,41 @@ pub(super) unsafe fn run<const WRITE: bool>(
     key: u32,
     last: u32,
 ) -> Result<u32, NotUtf8> {
+    // SAFETY: the caller's promise, and of what is read afterwards `unmask` has made bytes.
+    unsafe {
+        if WRITE {
+            unmask(span, key);
+        }
+        let clear = if WRITE { span.to.cast_const() } else { span.from };
+        check(slice::from_raw_parts(clear, span.len), last)
+    }
+}
+
+/// # Safety
+/// As [`Span`] says of a pass that writes.
+#[inline(always)]
+pub(super) unsafe fn unmask(span: Span, key: u32) {
     let Span { from, to, len } = span;
     let key = key.to_le_bytes();
-    // SAFETY: the caller's promise. What is read is not written meanwhile, and `copy` has made bytes
-    // of all that is read afterwards.
+    // SAFETY: the caller's promise. Either there is one slice, or two that do not overlap.
     unsafe {
-        if !WRITE {
-            return check(slice::from_raw_parts(from, len), last);
-        }
         if from == to.cast_const() {
-            let bytes = slice::from_raw_parts_mut(to, len);
-            mask::apply(bytes, key, 0);
-            return check(bytes, last);
+            mask::apply(slice::from_raw_parts_mut(to, len), key, 0);
+        } else {
+            let to = slice::from_raw_parts_mut(to.cast(), len);
+            mask::copy(slice::from_raw_parts(from, len), to, key, 0);
         }
-        mask::copy(
-            slice::from_raw_parts(from, len),
-            slice::from_raw_parts_mut(to.cast(), len),
-            key,
-            0,
-        );
-        check(slice::from_raw_parts(to, len), last)
     }
 }
 
 fn check(bytes: &[u8], last: u32) -> Result<u32, NotUtf8> {
-    let rest = complete(bytes, last)?;
-    let (whole, part) = rest.split_at(rest.len() - unfinished(rest));
-    if simdutf8::basic::from_utf8(whole).is_err() || is_hopeless(part) {
-        return Err(NotUtf8);
+    let is_short_ascii = !is_open(last) && bytes.len() < 16 && bytes.is_ascii();
+    if !is_short_ascii {
+        let rest = complete(bytes, last)?;
+        let (whole, part) = rest.split_at(rest.len() - unfinished(rest));
+        if simdutf8::basic::from_utf8(whole).is_err() || is_hopeless(part) {
+            return Err(NotUtf8);
+        }
     }
     let first = bytes.iter().take(4).rev().fold(0, |four, &byte| four << 8 | u32::from(byte));
     Ok(match bytes.last_chunk() {
@@ -51,10 +58,12 @@ fn check(bytes: &[u8], last: u32) -> Result<u32, NotUtf8> {
 
 /// Finishes the character that was begun before from the front of `bytes` and gives the rest back.
 fn complete(bytes: &[u8], last: u32) -> Result<&[u8], NotUtf8> {
+    if !is_open(last) {
+        return Ok(bytes);
+    }
     let last = last.to_le_bytes();
     let begun = &last[4 - unfinished(&last)..];
-    let Some(&first) = begun.first() else { return Ok(bytes) };
-    let missing = first.leading_ones() as usize - begun.len();
+    let missing = begun[0].leading_ones() as usize - begun.len();
     let (taken, rest) = bytes.split_at(missing.min(bytes.len()));
     let mut character = [0; 4];
     character[..begun.len()].copy_from_slice(begun);
