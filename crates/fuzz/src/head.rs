@@ -18,7 +18,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// The input that stands for bytes as they are, with wide limits: for a corpus to begin with.
+    /// The input that stands for bytes as they are, without limits: for a corpus to begin with.
     pub fn seed(is_request: bool, wire: &[u8]) -> Vec<u8> {
         let form = RAW | if is_request { REQUEST } else { 0 };
         [&[form, 0xff, 0xff, 1], wire].concat()
@@ -33,9 +33,7 @@ impl<'a> Arbitrary<'a> for Input {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let form: u8 = u.arbitrary()?;
         let is_request = form & REQUEST != 0;
-        let (bytes, fields): (u8, u8) = (u.arbitrary()?, u.arbitrary()?);
-        let limits =
-            HeadLimits { bytes_max: 16 * usize::from(bytes), fields_max: usize::from(fields) };
+        let limits = HeadLimits { bytes_max: limit(u, 16)?, fields_max: limit(u, 1)? };
         let step = usize::from(u.arbitrary::<u8>()?).max(1);
         let wire = match (form & RAW, is_request) {
             (0, true) => mutated(REQUEST_LINES, u)?,
@@ -44,6 +42,12 @@ impl<'a> Arbitrary<'a> for Input {
         };
         Ok(Self { is_request, wire, limits, step })
     }
+}
+
+/// Some units, or no limit.
+fn limit(u: &mut Unstructured<'_>, unit: usize) -> Result<usize> {
+    let count: u8 = u.arbitrary()?;
+    Ok(if count == u8::MAX { usize::MAX } else { unit * usize::from(count) })
 }
 
 /// The first are needed.
