@@ -30,20 +30,16 @@ pub(super) fn list<'b>(fields: &[Header<'b>], name: &str) -> impl Iterator<Item 
     members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// Whether a list has a member, whatever its case.
+/// Whether a list has a member, whatever its case. Most lists have one.
 pub(super) fn lists(fields: &[Header<'_>], name: &str, member: &str) -> bool {
-    list(fields, name).any(|listed| listed.eq_ignore_ascii_case(member.as_bytes()))
+    let is_member = |listed: &[u8]| listed.eq_ignore_ascii_case(member.as_bytes());
+    all(fields, name).any(is_member) || list(fields, name).any(is_member)
 }
 
 /// Whether a list has that member and no other, whatever its case.
 pub(super) fn lists_only(fields: &[Header<'_>], name: &str, member: &str) -> bool {
     let is_other = |listed: &[u8]| !listed.eq_ignore_ascii_case(member.as_bytes());
     lists(fields, name, member) && !list(fields, name).any(is_other)
-}
-
-/// Whether the fields of that name stand there without a single member.
-pub(super) fn is_empty_list(fields: &[Header<'_>], name: &str) -> bool {
-    all(fields, name).next().is_some() && list(fields, name).next().is_none()
 }
 
 /// `bytes`, if they are a token (§5.6.2).
