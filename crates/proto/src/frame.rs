@@ -228,16 +228,9 @@ fn widened(known: &[u8], width: usize, filler: u8) -> u64 {
 
 /// Appends a frame; with a key it is masked.
 pub(crate) fn write(first: First, payload: &[u8], key: Option<[u8; 4]>, out: &mut BytesMut) {
-    out.reserve(HEADER_MAX + payload.len());
     let (header, size) = header(first, payload.len(), key);
-    // All of it, because a copy of known length is two stores.
-    let start = out.len();
-    out.extend_from_slice(&header);
-    out.truncate(start + size);
-    match key {
-        None => out.extend_from_slice(payload),
-        Some(key) => mask::append(payload, key, 0, out),
-    }
+    // A key of zeros changes nothing, and such a copy is as fast as any.
+    mask::append_behind(header, size, payload, key.unwrap_or_default(), 0, out);
 }
 
 /// Makes `bytes[room..]` the payload of a frame whose header ends where it begins; with a key it is

@@ -50,10 +50,27 @@ pub fn copy(source: &[u8], target: &mut [MaybeUninit<u8>], key: [u8; 4], phase: 
 /// Appends to `out` what [`apply`] would make of `source`, in one pass.
 #[inline]
 pub fn append(source: &[u8], key: [u8; 4], phase: usize, out: &mut BytesMut) {
-    out.reserve(source.len());
-    copy(source, &mut out.spare_capacity_mut()[..source.len()], key, phase);
-    // SAFETY: `copy` has initialised as many bytes behind the old end.
-    unsafe { out.set_len(out.len() + source.len()) };
+    append_behind([], 0, source, key, phase, out);
+}
+
+/// [`append`] behind the first `size` bytes of `head`, looking for room once.
+#[inline]
+pub(crate) fn append_behind<const N: usize>(
+    head: [u8; N],
+    size: usize,
+    source: &[u8],
+    key: [u8; 4],
+    phase: usize,
+    out: &mut BytesMut,
+) {
+    assert!(size <= N, "a head is no longer than what holds it");
+    out.reserve(N + source.len());
+    let room = out.spare_capacity_mut();
+    // All of it, because a copy of known length is two stores.
+    room[..N].write_copy_of_slice(&head);
+    copy(source, &mut room[size..size + source.len()], key, phase);
+    // SAFETY: behind the old end `size` bytes of the head are initialised, and what `copy` wrote.
+    unsafe { out.set_len(out.len() + size + source.len()) };
 }
 
 /// The key as it stands for a byte that `phase` others precede.
