@@ -5,7 +5,7 @@
 //! in common; and it moves bytes within halves of a vector only, so moving takes two instructions.
 #![allow(unsafe_code)] // Intrinsics, and loads and stores on raw pointers.
 
-use super::fused::{Simd, Trace, check, four, pass, turned};
+use super::fused::{Simd, Trace, WRONG, check, four, pass, turned};
 use super::pairs::{LONG, leaves, takes};
 use super::{NotUtf8, Span, is_open, portable};
 use core::arch::x86_64::*;
@@ -161,9 +161,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn is_zero(self, bytes: __m256i) -> bool {
+    fn sub(self, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: as above.
-        unsafe { _mm256_testz_si256(bytes, bytes) == 1 }
+        unsafe { _mm256_sub_epi8(a, b) }
+    }
+
+    #[inline(always)]
+    fn is_right(self, found: __m256i) -> bool {
+        // SAFETY: as above.
+        unsafe { _mm256_testz_si256(found, _mm256_set1_epi8(WRONG.cast_signed())) == 1 }
     }
 
     #[inline(always)]
@@ -202,14 +208,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn long(self, left: __m256i, taken: __m256i) -> __m256i {
-        let long = self.and(self.or(left, taken), self.filled(u32::from_ne_bytes([LONG; 4])));
-        // SAFETY: as above.
-        unsafe { _mm256_add_epi8(long, long) }
-    }
-
-    #[inline(always)]
-    fn wrong(self, left: __m256i, taken: __m256i, due: __m256i) -> __m256i {
-        self.xor(self.and(left, taken), due)
+        self.and(self.or(left, taken), self.filled(u32::from_ne_bytes([LONG; 4])))
     }
 
     /// Half a vector or more lies in the two ends, which overlap. The first is moved to where the
@@ -244,8 +243,8 @@ impl Simd for Avx2 {
             if self.is_ascii(bytes) {
                 return Ok(end);
             }
-            let wrong = check(self, bytes, &mut Trace::of(self, 0));
-            if self.is_zero(wrong) { Ok(end) } else { Err(NotUtf8) }
+            let found = check(self, bytes, &mut Trace::of(self, 0));
+            if self.is_right(found) { Ok(end) } else { Err(NotUtf8) }
         }
     }
 }

@@ -9,7 +9,7 @@
 //! [`Level::Avx512`]: crate::simd::Level::Avx512
 #![allow(unsafe_code)] // Intrinsics, and loads and stores on raw pointers.
 
-use super::fused::{Simd, Trace, check, four, pass, turned};
+use super::fused::{Simd, Trace, WRONG, check, four, pass, turned};
 use super::pairs::{LONG, LOOSE, OVERLONG_2, SHORT, leaves, takes};
 use super::{NotUtf8, Span, is_open, moved_on, portable};
 use core::arch::x86_64::*;
@@ -151,9 +151,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn is_zero(self, bytes: __m512i) -> bool {
+    fn sub(self, a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: as above.
-        unsafe { _mm512_test_epi8_mask(bytes, bytes) == 0 }
+        unsafe { _mm512_sub_epi8(a, b) }
+    }
+
+    #[inline(always)]
+    fn is_right(self, found: __m512i) -> bool {
+        // SAFETY: as above.
+        unsafe { _mm512_test_epi8_mask(found, _mm512_set1_epi8(WRONG.cast_signed())) == 0 }
     }
 
     #[inline(always)]
@@ -205,16 +211,8 @@ impl Simd for Avx512 {
         // SAFETY: as above.
         unsafe {
             let mask = _mm512_set1_epi8(LONG.cast_signed());
-            let long = _mm512_ternarylogic_epi32::<EITHER>(mask, left, taken);
-            _mm512_add_epi8(long, long)
+            _mm512_ternarylogic_epi32::<EITHER>(mask, left, taken)
         }
-    }
-
-    #[inline(always)]
-    fn wrong(self, left: __m512i, taken: __m512i, due: __m512i) -> __m512i {
-        const BOTH_OR_DUE: i32 = 0b0110_1010;
-        // SAFETY: as above.
-        unsafe { _mm512_ternarylogic_epi32::<BOTH_OR_DUE>(left, taken, due) }
     }
 
     /// By masks for what is here, but for the store: until that has reached the cache, it holds up who
@@ -245,8 +243,9 @@ impl Simd for Avx512 {
             if self.is_ascii(bytes) {
                 return if is_open(last) && len > 0 { Err(NotUtf8) } else { Ok(end) };
             }
-            let wrong = check(self, bytes, &mut Trace::of(self, last));
-            let is_right = _mm512_mask_test_epi8_mask(here, wrong, wrong) == 0;
+            let found = check(self, bytes, &mut Trace::of(self, last));
+            let is_right =
+                _mm512_mask_test_epi8_mask(here, found, _mm512_set1_epi8(WRONG.cast_signed())) == 0;
             if is_right { Ok(end) } else { Err(NotUtf8) }
         }
     }

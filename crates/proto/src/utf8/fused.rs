@@ -12,14 +12,14 @@
 //! two wish for continuations ([`Trace`]). So the pass can begin anywhere, given the four bytes that
 //! came before: it goes on where another has ended, and a vector may overlap the one before it.
 //!
-//! Four vectors of ASCII in a row are only tested for being that. Then stores are what takes the
-//! time, and those across cache lines twice as much: a text that begins in ASCII goes on from an
-//! aligned address.
+//! Four vectors of ASCII in a row are only tested for being that, and what is not ASCII is believed to
+//! go on so for four more. In ASCII stores are what takes the time, and those across cache lines take
+//! twice as much: a text that begins in ASCII goes on from an aligned address.
 //!
 //! [`pairs`]: super::pairs
 #![allow(unsafe_code)] // Loads and stores that overlap, and instruction sets, are beyond safe slices.
 
-use super::pairs::SHORT;
+use super::pairs::{LOOSE, SHORT};
 use super::{NotUtf8, Span, moved_on};
 
 /// From this length on, what begins in ASCII is stored to aligned addresses.
@@ -44,7 +44,9 @@ pub(super) trait Simd: Copy {
     fn and(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn or(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn is_ascii(self, bytes: Self::Vector) -> bool;
-    fn is_zero(self, bytes: Self::Vector) -> bool;
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Whether all that [`check`] has found are numbers of those that are right.
+    fn is_right(self, found: Self::Vector) -> bool;
 
     /// The bytes that stand one place before these, `before` being what came before them.
     fn one_before(self, these: Self::Vector, before: Self::Vector) -> Self::Vector;
@@ -61,9 +63,6 @@ pub(super) trait Simd: Copy {
     fn takes(self, bytes: Self::Vector) -> Self::Vector;
     /// `LONG` of either, as `LOOSE`.
     fn long(self, left: Self::Vector, taken: Self::Vector) -> Self::Vector;
-    /// What both have, but for `LOOSE` where it is due, and `LOOSE` where it is due and they do not.
-    fn wrong(self, left: Self::Vector, taken: Self::Vector, due: Self::Vector) -> Self::Vector;
-
     /// A pass over less than a vector.
     ///
     /// # Safety
@@ -101,7 +100,13 @@ impl<V: Copy> Trace<V> {
     }
 }
 
-/// Not zero where these bytes are wrong.
+/// The bits of which a place that is wrong has one.
+pub(super) const WRONG: u8 = !LOOSE;
+
+/// Has one of the bits of [`WRONG`] where these bytes are wrong.
+///
+/// What a pair has in common is taken from what is due, `LONG`, which is twice `LOOSE`. Right are
+/// 0 − 0 and `LONG` − `LOOSE`, which leaves `LOOSE`; what else is found has other bits.
 #[inline(always)]
 pub(super) fn check<S: Simd>(
     simd: S,
@@ -113,7 +118,7 @@ pub(super) fn check<S: Simd>(
     let long = simd.long(left, taken);
     let due = simd.two_before(long, before.long);
     *before = Trace { leaves, long };
-    simd.wrong(left, taken, due)
+    simd.sub(due, simd.and(left, taken))
 }
 
 /// A pass under way.
@@ -166,18 +171,24 @@ pub(super) unsafe fn pass<S: Simd, const WRITE: bool>(
         let mut pass = Pass::begin(simd, span, simd.filled(key), last);
         let head = pass.align::<WRITE>(key);
         while len - pass.at > 4 * S::WIDTH {
-            pass.take::<4, WRITE>(None);
+            let is_ascii = pass.group::<4, WRITE>(None);
+            // What follows something else seldom is ASCII, and not to ask is faster.
+            if !is_ascii && len - pass.at > 4 * S::WIDTH {
+                for bytes in pass.take::<4, WRITE>() {
+                    pass.check(bytes);
+                }
+            }
         }
         match (len - pass.at - 1) / S::WIDTH {
-            0 => pass.take::<0, WRITE>(Some(tail)),
-            1 => pass.take::<1, WRITE>(Some(tail)),
-            2 => pass.take::<2, WRITE>(Some(tail)),
-            _ => pass.take::<3, WRITE>(Some(tail)),
-        }
+            0 => pass.group::<0, WRITE>(Some(tail)),
+            1 => pass.group::<1, WRITE>(Some(tail)),
+            2 => pass.group::<2, WRITE>(Some(tail)),
+            _ => pass.group::<3, WRITE>(Some(tail)),
+        };
         if let Some(head) = head {
             simd.store(to, head);
         }
-        if simd.is_zero(pass.faults) { Ok(end) } else { Err(NotUtf8) }
+        if simd.is_right(pass.faults) { Ok(end) } else { Err(NotUtf8) }
     }
 }
 
@@ -220,15 +231,14 @@ impl<S: Simd> Pass<S> {
         Some(head)
     }
 
-    /// Does `N` vectors, and the last one if it is given, which then begins where they end, or before.
+    /// The next `N` vectors, unmasked and stored.
     ///
     /// # Safety
     /// As [`pass`], and so many are left.
     #[inline(always)]
-    unsafe fn take<const N: usize, const WRITE: bool>(&mut self, tail: Option<Tail<S::Vector>>) {
+    unsafe fn take<const N: usize, const WRITE: bool>(&mut self) -> [S::Vector; N] {
         let Self { simd, span, .. } = *self;
         let mut taken = [simd.filled(0); N];
-        let mut all = tail.map_or(simd.filled(0), |tail| tail.bytes);
         for bytes in &mut taken {
             // SAFETY: the caller's promise.
             unsafe {
@@ -237,16 +247,39 @@ impl<S: Simd> Pass<S> {
                     simd.store(span.to.add(self.at), *bytes);
                 }
             }
-            all = simd.or(all, *bytes);
             self.at += S::WIDTH;
         }
-        if let (Some(tail), true) = (tail, WRITE) {
-            // SAFETY: the caller's promise.
-            unsafe { simd.store(span.to.add(tail.at), tail.bytes) };
+        taken
+    }
+
+    /// Does `N` vectors, and the last one if it is given, which then begins where they end, or before.
+    /// Whether all of them are ASCII.
+    ///
+    /// # Safety
+    /// As [`pass`], and so many are left.
+    #[inline(always)]
+    unsafe fn group<const N: usize, const WRITE: bool>(
+        &mut self,
+        tail: Option<Tail<S::Vector>>,
+    ) -> bool {
+        let Self { simd, span, .. } = *self;
+        // SAFETY: the caller's promise.
+        let taken = unsafe { self.take::<N, WRITE>() };
+        let mut all = simd.filled(0);
+        for bytes in taken {
+            all = simd.or(all, bytes);
+        }
+        if let Some(tail) = tail {
+            all = simd.or(all, tail.bytes);
+            if WRITE {
+                // SAFETY: the caller's promise.
+                unsafe { simd.store(span.to.add(tail.at), tail.bytes) };
+            }
         }
         if simd.is_ascii(all) {
             // A tail that begins before the end of what was done shares ASCII with that.
-            return self.skip();
+            self.skip();
+            return true;
         }
         for bytes in taken {
             self.check(bytes);
@@ -255,6 +288,7 @@ impl<S: Simd> Pass<S> {
             self.before = Trace::of(simd, tail.before);
             self.check(tail.bytes);
         }
+        false
     }
 
     /// Bytes that are ASCII.

@@ -23,10 +23,10 @@ const BEYOND: u8 = 1 << 4;
 const LOW_4: u8 = 1 << 5;
 /// No fault, but a wish: two places behind a byte that takes it, three behind one that leaves it,
 /// there must be a continuation. No right text has both in a row.
-pub(super) const LONG: u8 = 1 << 6;
+pub(super) const LONG: u8 = 1 << 7;
 /// A continuation that does not follow a first byte. It is the place next to [`LONG`]'s, because a
 /// wish, moved there, is held against it.
-pub(super) const LOOSE: u8 = LONG << 1;
+pub(super) const LOOSE: u8 = 1 << 6;
 
 pub(super) const fn leaves(byte: u8) -> u8 {
     match byte {
