@@ -176,6 +176,18 @@ fn texts_that_end_inside_a_character_are_open_at_every_length() {
 }
 
 #[test]
+fn a_character_that_ascii_cuts_short_is_a_fault_at_every_length() {
+    for begun in [&b"\xc3"[..], b"\xe6", b"\xe6\xb0", b"\xf0", b"\xf0\x9f", b"\xf0\x9f\x98"] {
+        for length in 1..=600 {
+            let text = [begun, &[b'a'; 600][..length]].concat();
+            check_in_pieces(&text, &[begun.len()]);
+            let text = [&[b'a'; 600][..length], begun, &[b'a'; 600][..length]].concat();
+            check_in_pieces(&text, &[]);
+        }
+    }
+}
+
+#[test]
 fn long_texts_with_one_byte_changed_agree_with_std_at_every_split() {
     let text = "κόσμε — Ж 水 𝄞 plain ASCII that fills a vector of sixty-four bytes and more 🦀";
     for broken in 0..text.len() {
@@ -192,7 +204,7 @@ fn long_texts_with_one_byte_changed_agree_with_std_at_every_split() {
 fn long_ascii_with_something_else_in_it_agrees_with_std() {
     for length in [511, 512, 513, 600, 700, 1000, 1024, 1100] {
         for at in (0..length - 4).step_by(5) {
-            for odd in ["🦀".as_bytes(), b"\xff", b"\xe6\xb0", b"\x80"] {
+            for odd in ["🦀".as_bytes(), b"\xff", b"\xe6\xb0", b"\xc3", b"\x80"] {
                 let mut text = vec![b'a'; length];
                 text[at..at + odd.len()].copy_from_slice(odd);
                 check_in_pieces(&text, &[at / 2]);
