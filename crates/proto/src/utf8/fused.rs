@@ -130,7 +130,6 @@ struct Pass<S: Simd> {
     /// The key as it stands there.
     key: S::Vector,
     before: Trace<S::Vector>,
-    calm: Trace<S::Vector>,
     faults: S::Vector,
 }
 
@@ -205,8 +204,7 @@ struct Tail<V> {
 impl<S: Simd> Pass<S> {
     #[inline(always)]
     fn begin(simd: S, span: Span, key: S::Vector, last: u32) -> Self {
-        let (before, calm) = (Trace::of(simd, last), Trace::of(simd, 0));
-        Self { simd, span, at: 0, key, before, calm, faults: simd.filled(0) }
+        Self { simd, span, at: 0, key, before: Trace::of(simd, last), faults: simd.filled(0) }
     }
 
     /// If it pays, takes a vector that is to be stored at the end, and goes on from the next aligned
@@ -291,11 +289,11 @@ impl<S: Simd> Pass<S> {
         false
     }
 
-    /// Bytes that are ASCII.
+    /// Bytes that are ASCII. They leave nothing, as does a character that they do not cut short: the
+    /// trace of that may stay.
     #[inline(always)]
     fn skip(&mut self) {
         self.faults = self.simd.or(self.faults, self.before.open(self.simd));
-        self.before = self.calm;
     }
 
     /// Bytes that may be anything.
