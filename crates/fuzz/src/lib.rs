@@ -15,6 +15,7 @@ pub mod decode;
 pub mod differential;
 pub mod handshake;
 pub mod head;
+pub mod seeds;
 pub mod split;
 pub mod stream;
 
