@@ -15,6 +15,9 @@ pub(crate) const CONTROL_MAX: usize = 125;
 /// The longest header: two bytes, eight of length, four of key.
 pub(crate) const HEADER_MAX: usize = 14;
 
+/// What a header is written in.
+const HEADER_ROOM: usize = size_of::<u128>();
+
 /// The least length that is written in two bytes.
 const LENGTH_OF_2_MIN: u64 = 126;
 
@@ -252,30 +255,28 @@ pub(crate) fn write_in_place(
 }
 
 /// The header for a payload of `length` bytes, and how long it is.
+///
+/// It is put together as one number: bytes written one by one and read as a whole right after would
+/// wait for each other.
 #[inline]
-fn header(first: First, length: usize, key: Option<[u8; 4]>) -> ([u8; HEADER_MAX], usize) {
-    let mask = if key.is_some() { MASK } else { 0 };
-    let mut header = [0; HEADER_MAX];
-    header[0] = first.0;
-    let size = match length as u64 {
-        length @ 0..LENGTH_OF_2_MIN => {
-            header[1] = mask | length as u8;
-            2
-        }
+fn header(first: First, length: usize, key: Option<[u8; 4]>) -> ([u8; HEADER_ROOM], usize) {
+    let (mask, key, key_size) = match key {
+        Some(key) => (MASK, u128::from(u32::from_le_bytes(key)), 4),
+        None => (0, 0, 0),
+    };
+    let start = |seven_bits: u8| u128::from(u16::from_le_bytes([first.0, mask | seven_bits]));
+    let (header, size) = match length as u64 {
+        length @ 0..LENGTH_OF_2_MIN => (start(length as u8) | key << 16, 2),
         length @ LENGTH_OF_2_MIN..LENGTH_OF_8_MIN => {
-            header[1] = mask | 126;
-            header[2..4].copy_from_slice(&(length as u16).to_be_bytes());
-            4
+            let length = u128::from((length as u16).swap_bytes());
+            (start(126) | length << 16 | key << 32, 4)
         }
         length @ LENGTH_OF_8_MIN.. => {
-            header[1] = mask | 127;
-            header[2..10].copy_from_slice(&length.to_be_bytes());
-            10
+            let length = u128::from(length.swap_bytes());
+            (start(127) | length << 16 | key << 80, 10)
         }
     };
-    let Some(key) = key else { return (header, size) };
-    header[size..size + 4].copy_from_slice(&key);
-    (header, size + 4)
+    (header.to_le_bytes(), size + key_size)
 }
 
 /// How many bytes a frame takes that we send as `role` with `payload` bytes in it.

@@ -9,6 +9,10 @@ use core::arch::x86_64::*;
 /// crosses a cache line.
 const HALVES_MAX: usize = 512;
 
+/// From here on AVX-512 takes them again: what comes from beyond the second level of the cache comes
+/// 2 % faster in halves of a line than in whole ones.
+const FAR_MIN: usize = 512 * 1024;
+
 /// # Safety
 /// As `kernel::run`, but for the least length, which is over `kernel::SHORT_MAX`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
@@ -17,8 +21,10 @@ pub(super) unsafe fn avx512(source: *const u8, target: *mut u8, length: usize, k
     unsafe {
         if length <= HALVES_MAX {
             halves(source, target, length, key);
-        } else {
+        } else if length < FAR_MIN {
             lines(source, target, length, key);
+        } else {
+            kernel::run::<__m256i>(source, target, length, key);
         }
     }
 }
