@@ -139,10 +139,23 @@ impl Row {
         row
     }
 
+    /// How far halfopen over halfopen is off its median, in the median of the rounds.
+    pub fn again_off(&self) -> Option<f64> {
+        let ratios = self.ratios(OURS_AGAIN, OURS)?;
+        let middle = Spread::of(&ratios).median;
+        let off: Vec<_> = ratios.iter().map(|ratio| (ratio - middle).abs()).collect();
+        Some(Spread::of(&off).median)
+    }
+
     fn ratio_of(&self, over: &str, under: &str) -> Option<Spread> {
+        Some(Spread::of(&self.ratios(over, under)?))
+    }
+
+    /// One's time over the other's, in each round.
+    fn ratios(&self, over: &str, under: &str) -> Option<Vec<f64>> {
         let (over, under) = (self.time(over)?, self.time(under)?);
         let pairs = over.rounds_ns.iter().zip(&under.rounds_ns);
-        Some(Spread::of(&pairs.map(|(over, under)| over / under).collect::<Vec<_>>()))
+        Some(pairs.map(|(over, under)| over / under).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::claim::Claim;
 use super::machine::Machine;
+use super::rounds::{BLURRED_FACTOR, BLURRED_MIN};
 use super::spread::Spread;
 use super::{Bench, FLOOR, OURS, OURS_AGAIN, OURS_AVX2, Row, Table, Time};
 use halfopen_loadgen::report::number::significant;
@@ -26,8 +27,10 @@ fn head(table: &Table) -> String {
         head,
         "Medians of {rounds} interleaved rounds, begun {started}. A ratio is the best rival's time \
          over halfopen's in the same round: 2 is twice as fast. Behind the median stand the least \
-         and the greatest of the rounds. *Again* is halfopen beside halfopen: what 1 looks like here. \
+         and the greatest of the rounds. *Again* is halfopen beside halfopen: what 1 looks like here; a \
+         row in which it is off by {off} % in half of the rounds has {BLURRED_FACTOR} times as many. \
          `{OURS_AVX2}` uses nothing better than AVX2; rivals always use the best they have.\n",
+        off = 100.0 * BLURRED_MIN,
     );
     let _ = writeln!(head, "```sh\n{}\n```\n", table.command.join(" "));
     head.push_str("| claim | at least | measured | where | held |\n|---|---|---|---|---|\n");
