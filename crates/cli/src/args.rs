@@ -11,7 +11,7 @@ mod serve;
 pub(crate) use deaths::{DeathFlags, kills};
 pub(crate) use expand::expand;
 pub(crate) use messages::MessageFlags;
-pub(crate) use serve::{App, Driver, LimitFlags, Policy, Serve};
+pub(crate) use serve::{App, Driver, LimitFlags, Policy, Serve, TcpFlags};
 
 use crate::units::{
     OrAuto, OrOff, count, cpu_list, duration_or_off, positive_duration, rate, shards,
@@ -130,6 +130,8 @@ pub(crate) struct Lab {
     /// Threads of the server, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", help_heading = "Server", value_parser = shards)]
     pub shards: OrAuto<u16>,
+    #[command(flatten)]
+    pub tcp: TcpFlags,
     #[command(flatten)]
     pub limits: LimitFlags,
 

@@ -1,6 +1,6 @@
 //! `lab`: server and load together, each on cores of its own, and a report at the end.
 
-use crate::args::{Lab, LimitFlags, Policy, kills};
+use crate::args::{Lab, LimitFlags, Policy, TcpFlags, kills};
 use crate::child::ServerProcess;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Known, report};
@@ -147,6 +147,7 @@ impl Resolved {
         if !self.server_cpus.is_empty() {
             line.push(format!("--cpu={}", cpu_list(&self.server_cpus)));
         }
+        line.extend(tcp(&flags.tcp));
         line.extend(limits(&flags.limits, self.connections));
         line.into_iter().map(OsString::from).collect()
     }
@@ -203,6 +204,8 @@ impl Resolved {
             "server_driver": said.driver,
             "server_shards": said.shards,
             "server_cpus": self.server_cpus,
+            "tcp_keepalive_ms": flags.tcp.tcp_keepalive.0.map(|time| time.as_millis() as u64),
+            "tcp_user_timeout_ms": flags.tcp.tcp_user_timeout.0.map(|time| time.as_millis() as u64),
         });
         settings.as_object().cloned().unwrap_or_default()
     }
@@ -264,17 +267,28 @@ fn policy_name(policy: Policy) -> &'static str {
     }
 }
 
+/// What the kernel watches, as the server's flags.
+fn tcp(tcp: &TcpFlags) -> impl Iterator<Item = String> {
+    let watches = [("keepalive", tcp.tcp_keepalive), ("user-timeout", tcp.tcp_user_timeout)];
+    let given = watches.into_iter().filter_map(|(name, time)| Some((name, time.0?)));
+    given.map(|(name, time)| format!("--tcp-{name}={}", Typed(time)))
+}
+
 /// The limits of the server, as its flags.
 fn limits(limits: &LimitFlags, connections: u32) -> Vec<String> {
     let max = match limits.max_connections {
         OrAuto::Auto => connections,
         OrAuto::Given(max) => max,
     };
+    let slow_consumer = halfopen_server::SlowConsumer::from(limits.slow_consumer);
     let mut flags = vec![
         format!("--max-connections={max}"),
         format!("--handshake-timeout={}", Typed(limits.handshake_timeout)),
         format!("--close-timeout={}", Typed(limits.close_timeout)),
         format!("--max-message={}", limits.max_message),
+        format!("--output-max={}", limits.output_max),
+        format!("--output-timeout={}", Typed(limits.output_timeout)),
+        format!("--slow-consumer={}", slow_consumer.name()),
     ];
     flags.extend(limits.idle_timeout.map(|time| format!("--idle-timeout={}", Typed(time))));
     flags

@@ -7,7 +7,7 @@ use crate::units::{OrAuto, Typed};
 use halfopen_loadgen::report::number::count;
 use halfopen_server::{
     Ack, Config, DriverKind, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle,
-    Stats,
+    Stats, TcpWatch,
 };
 use std::fs;
 use std::io::{self, Read, Write};
@@ -62,6 +62,10 @@ fn config(flags: &Serve) -> ServerConfig {
         connections_max: given(flags.limits.max_connections),
         cpus: flags.cpu.as_ref().map_or(Vec::new(), |cpus| cpus.0.clone()),
         seed: None,
+        tcp: TcpWatch {
+            keepalive: flags.tcp.tcp_keepalive.0,
+            user_timeout: flags.tcp.tcp_user_timeout.0,
+        },
         shard: shard_config(heartbeat, &flags.limits),
     }
 }
@@ -72,6 +76,9 @@ fn shard_config(heartbeat: Option<Heartbeat>, limits: &LimitFlags) -> Config {
         handshake_timeout: limits.handshake_timeout,
         close_timeout: limits.close_timeout,
         idle_timeout: limits.idle_timeout,
+        output_timeout: limits.output_timeout,
+        output_max: limits.output_max,
+        slow_consumer: limits.slow_consumer.into(),
         ..Config::default()
     };
     config.limits.message_max = limits.max_message as u64;

@@ -22,9 +22,11 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// How long a peer may take nothing of what is sent to it.
     pub output_timeout: Duration,
-    /// The bytes in one connection's queue from which on nothing more is read from it, until half
-    /// of them have gone.
+    /// The bytes in one connection's queue from which on it is full. The last message may go beyond
+    /// it; and a chunk of 64 KiB that is with the kernel already does not count.
     pub output_max: usize,
+    /// What is done about a peer whose queue is full.
+    pub slow_consumer: SlowConsumer,
     /// What a peer may ask us to hold.
     pub limits: Limits,
     /// What a request's head may be.
@@ -40,6 +42,35 @@ pub struct Config {
     pub seed: u64,
 }
 
+/// What is done about a peer that reads more slowly than is sent to it, once its queue is full.
+///
+/// One that reads nothing at all is aborted after the output timeout, whatever is said here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowConsumer {
+    /// What is sent to it meanwhile is dropped, and counted.
+    Drop,
+    /// It is closed with 1008, and what waits in its queue is dropped.
+    Close,
+    /// Nothing is read from it until half of the queue has gone, so it is answered no faster than it
+    /// reads. Nothing is lost; who sends to it unasked until the queue is full twice over has it
+    /// closed, as with [`Close`](Self::Close).
+    Wait,
+}
+
+impl SlowConsumer {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Drop, Self::Close, Self::Wait];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Close => "close",
+            Self::Wait => "wait",
+        }
+    }
+}
+
 impl Default for Config {
     /// A ping every 20 s with 20 s to answer, and room for 1,024 connections.
     fn default() -> Self {
@@ -52,6 +83,7 @@ impl Default for Config {
             idle_timeout: None,
             output_timeout: 20 * second,
             output_max: 1 << 20,
+            slow_consumer: SlowConsumer::Wait,
             limits: Limits::default(),
             head: HeadLimits::default(),
             connections_max: 1024,

@@ -15,6 +15,8 @@ pub enum End {
     Silent,
     /// The peer took nothing of what we sent for the whole output timeout; we aborted.
     OutputStuck,
+    /// The peer read more slowly than was sent to it, and its queue was full; we closed (1008).
+    SlowConsumer,
     /// The opening handshake was not finished in time.
     HandshakeTimeout,
     /// The peer did not finish the closing handshake in time.
@@ -29,7 +31,8 @@ pub enum End {
     Refused,
     /// The server drained before the handshake was finished.
     Drained,
-    /// The kernel gave the peer up (ETIMEDOUT).
+    /// The kernel gave the peer up (ETIMEDOUT): by TCP keepalive, by TCP_USER_TIMEOUT, or after
+    /// some 15 minutes of retransmission.
     TimedOut,
     /// Another error of the kernel.
     Error,

@@ -22,7 +22,7 @@ impl Peer<'_> {
 
     fn expire_phase(&mut self, heard: Heard) {
         let (patience, end) = self.session.patience(&self.shared.config);
-        let until = self.session.until;
+        let until = self.session.phase_deadline();
         if until > self.now || !heard.silent_since(self.now, until - patience, patience) {
             return;
         }
@@ -41,7 +41,7 @@ impl Peer<'_> {
         }
     }
 
-    fn close_for(&mut self, end: End, code: CloseCode, reason: &str) {
+    pub(crate) fn close_for(&mut self, end: End, code: CloseCode, reason: &str) {
         self.session.end.get_or_insert(end);
         self.close(code, reason);
     }

@@ -15,6 +15,7 @@
 //! when the ping has left for the kernel: a ping that waits behind a send in flight is not yet a
 //! question, and the output's own deadline judges there.
 
+use crate::rtt::{RoundTrip, Rtt};
 use fastrand::Rng;
 use halfopen_driver::Heard;
 use halfopen_wheel::Instant;
@@ -87,7 +88,11 @@ pub struct Beat {
     asked: Instant,
     next_ping: Instant,
     state: State,
+    round_trip: RoundTrip,
 }
+
+// There are a million of them.
+const _: () = assert!(size_of::<Beat>() == 32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -118,7 +123,13 @@ impl Beat {
     /// The beat of a connection that is never pinged.
     pub fn off(now: Instant) -> Self {
         let never = Instant::FAR;
-        Self { last_heard: now, asked: now, next_ping: never, state: State::Quiet }
+        Self {
+            last_heard: now,
+            asked: now,
+            next_ping: never,
+            state: State::Quiet,
+            round_trip: RoundTrip::UNKNOWN,
+        }
     }
 
     /// The beat of a connection that opens now.
@@ -194,6 +205,16 @@ impl Beat {
     /// When the ping left that no byte has answered.
     pub fn asked(&self) -> Option<Instant> {
         (self.state == State::Asked).then_some(self.asked)
+    }
+
+    /// A pong came that carried our stamp.
+    pub fn measured(&mut self, rtt: Duration) {
+        self.round_trip.add(rtt);
+    }
+
+    /// The round trips of this connection so far; none before the first pong.
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.round_trip.read()
     }
 
     /// When the last byte came.

@@ -1,7 +1,8 @@
 use crate::ServerError;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 /// The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -9,13 +10,49 @@ const BACKLOG: i32 = 65_535;
 /// How many bytes of ours may wait unsent in a socket: an urgent frame waits behind no more.
 const NOTSENT_BYTES_MAX: u32 = 64 * 1024;
 
+/// The probes that a host may leave unanswered before keepalive gives it up.
+const PROBES: u32 = 3;
+
+/// What the kernel watches by itself, on every connection.
+///
+/// It finds hosts that are gone for a fraction of what a heartbeat costs, but nothing else: the
+/// kernel of a program that hangs goes on answering it, and behind a proxy it is the proxy that
+/// answers. Both are inherited from the listening socket, so they cost no system call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpWatch {
+    /// Keepalive (RFC 9293 §3.8.4): after so long without a segment from the peer's host three
+    /// probes go out, a third of it apart, so that a host is given up after twice as long. Whole
+    /// seconds, at least one; none: off.
+    pub keepalive: Option<Duration>,
+    /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may stay unacknowledged, how long a
+    /// window may stay shut before what waits to be sent, and, with `keepalive`, how long probes may
+    /// stay unanswered. Whole milliseconds; none: the kernel's, some 15 minutes.
+    pub user_timeout: Option<Duration>,
+}
+
+impl TcpWatch {
+    fn set(&self, socket: &Socket) -> io::Result<()> {
+        if let Some(time) = self.keepalive {
+            let gap = Duration::from_secs(time.as_secs().div_ceil(PROBES.into()).max(1));
+            let time = Duration::from_secs(time.as_secs().max(1));
+            let probing = TcpKeepalive::new().with_time(time).with_interval(gap);
+            socket.set_tcp_keepalive(&probing.with_retries(PROBES))?;
+        }
+        match self.user_timeout {
+            // Zero would be the kernel's own.
+            Some(time) => socket.set_tcp_user_timeout(Some(time.max(Duration::from_millis(1)))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A listening socket whose connections inherit what the server wants of them: no delay for small
-/// segments, and a bound on what waits unsent in the kernel.
+/// segments, a bound on what waits unsent in the kernel, and what `watch` says.
 ///
 /// # Errors
 /// The address is in use, not ours, or not allowed.
-pub fn listen(addr: SocketAddr) -> Result<TcpListener, ServerError> {
-    open(addr).map_err(|error| match error.kind() {
+pub fn listen(addr: SocketAddr, watch: &TcpWatch) -> Result<TcpListener, ServerError> {
+    open(addr, watch).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => ServerError::AddressInUse { addr },
         io::ErrorKind::AddrNotAvailable => ServerError::AddressNotOurs { addr },
         io::ErrorKind::PermissionDenied => ServerError::PortForbidden { addr },
@@ -23,11 +60,12 @@ pub fn listen(addr: SocketAddr) -> Result<TcpListener, ServerError> {
     })
 }
 
-fn open(addr: SocketAddr) -> io::Result<TcpListener> {
+fn open(addr: SocketAddr, watch: &TcpWatch) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(NOTSENT_BYTES_MAX)?;
+    watch.set(&socket)?;
     socket.bind(&SockAddr::from(addr))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -35,6 +35,8 @@ pub(crate) struct Work {
     pub(crate) probe: Option<Probe>,
     /// When the first byte came of a message that is not whole.
     pub(crate) message_since: Option<Instant>,
+    /// Bytes that came and are not looked at before the peer has read more.
+    pub(crate) held: BytesMut,
     /// Pongs jump the queue.
     pongs: BytesMut,
     chunks: VecDeque<BytesMut>,
@@ -63,6 +65,7 @@ impl Work {
         self.queued == 0
             && self.pongs.is_empty()
             && self.head.is_empty()
+            && self.held.is_empty()
             && self.probe.is_none()
             && self.message_since.is_none()
     }
@@ -185,6 +188,7 @@ impl Pool {
     pub(crate) fn give_work(&mut self, mut work: Box<Work>) {
         work.clear_output(self);
         self.give(std::mem::take(&mut work.head));
+        self.give(std::mem::take(&mut work.held));
         work.progress = HeadProgress::default();
         work.probe = None;
         work.message_since = None;

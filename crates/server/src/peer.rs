@@ -3,7 +3,7 @@
 use crate::output::{CONTROL_FRAME_MAX, Pool};
 use crate::session::{Fin, Phase, Session};
 use crate::stamp::StampKey;
-use crate::{Admission, Config, End, Refusal, Stats};
+use crate::{Admission, App, Config, End, Refusal, Rtt, Stats};
 use bytes::BytesMut;
 use fastrand::Rng;
 use halfopen_driver::{Chunk, ConnId, Op};
@@ -32,7 +32,18 @@ pub(crate) struct Shared {
     pub(crate) draining: bool,
 }
 
-/// A connection, lent to an [`App`](crate::App) for the time of one call.
+/// What became of a message that was given to [`Peer::send`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is on its way, or waits for its turn.
+    Queued,
+    /// The peer's queue was full, and the message was dropped.
+    Dropped,
+    /// The connection is closing, perhaps because its queue was full: nothing more is sent.
+    Closing,
+}
+
+/// A connection, lent to an [`App`] for the time of one call.
 ///
 /// What is sent gathers, and leaves when the call is over.
 #[derive(Debug)]
@@ -50,19 +61,34 @@ impl Peer<'_> {
         self.id
     }
 
-    /// Queues a message. Without effect once the connection is closing.
+    /// The round trips of the server's pings on this connection; none before the first pong.
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.session.beat.rtt()
+    }
+
+    /// The bytes that wait for this peer to read, apart from a chunk of at most 64 KiB that is with
+    /// the kernel already.
+    pub fn queued(&self) -> usize {
+        self.session.queued()
+    }
+
+    /// Queues a message, if the peer's queue has room for it; else does what [`SlowConsumer`] says.
     ///
     /// A message longer than 64 KiB goes in fragments (RFC 6455 §5.4), so that a ping or a pong can
     /// pass between them.
-    pub fn send(&mut self, message: Message<'_>) {
-        if self.session.phase != Phase::Open {
-            return;
+    ///
+    /// [`SlowConsumer`]: crate::SlowConsumer
+    pub fn send(&mut self, message: Message<'_>) -> Delivery {
+        let room = self.make_room(message.as_bytes().len());
+        if room != Delivery::Queued {
+            return room;
         }
         self.shared.stats.messages_sent += 1;
         self.shared.stats.payload_sent += message.as_bytes().len() as u64;
         let Session { work, conn, .. } = &mut *self.session;
         let pool = &mut self.shared.pool;
         work.get_or_insert_with(|| pool.lend_work()).message(conn, message, pool);
+        Delivery::Queued
     }
 
     /// Begins the closing handshake, behind what was sent before. `reason` is cut at 123 bytes.
@@ -122,9 +148,9 @@ impl Peer<'_> {
     }
 
     /// The end of every event: what has gathered goes out, and the wheel learns the deadline.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle<A: App>(&mut self, app: &mut A) {
         self.flush();
-        self.hold_back();
+        self.throttle(app);
         self.session.forget_old_probe(&self.shared.config);
         if let Some(work) = self.session.work.take_if(|work| work.is_idle()) {
             self.shared.pool.give_work(work);
@@ -137,7 +163,7 @@ impl Peer<'_> {
         }
     }
 
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if self.session.in_flight || self.session.phase == Phase::Aborted {
             return;
         }
@@ -176,23 +202,5 @@ impl Peer<'_> {
             self.session.ping_aboard = true;
         }
         out
-    }
-
-    /// A peer that does not read is not read from, so that its queue stays bounded.
-    fn hold_back(&mut self) {
-        if self.session.phase == Phase::Aborted {
-            return;
-        }
-        let queued = self.session.queued();
-        let bound = self.shared.config.output_max;
-        if !self.session.paused && queued > bound && self.session.phase == Phase::Open {
-            self.session.paused = true;
-            self.shared.stats.pauses += 1;
-            self.ops.push(Op::Pause { id: self.id });
-        } else if self.session.paused && queued <= bound / 2 {
-            self.session.paused = false;
-            self.session.beat.excuse(self.now);
-            self.ops.push(Op::Resume { id: self.id });
-        }
     }
 }

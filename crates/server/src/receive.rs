@@ -22,7 +22,8 @@ impl Peer<'_> {
         self.session.beat.heard(self.now);
         match self.session.phase {
             Phase::Handshake | Phase::Refusing => self.request(app, bytes),
-            Phase::Open | Phase::Closing => self.frames(app, bytes),
+            Phase::Open if self.session.paused => self.hold(bytes),
+            Phase::Open | Phase::Closing => self.frames_or_hold(app, bytes),
             Phase::Vacant | Phase::Ending | Phase::Aborted => {}
         }
     }
@@ -41,7 +42,7 @@ impl Peer<'_> {
         let read = if is_due { self.answer(app, input) } else { None };
         match read {
             Some(used) => {
-                self.frames(app, &mut input[used..]);
+                self.frames_or_hold(app, &mut input[used..]);
                 self.shared.pool.give(head);
             }
             None if self.session.phase == Phase::Ending => self.shared.pool.give(head),
@@ -120,15 +121,29 @@ impl Peer<'_> {
         app.on_open(self);
     }
 
-    fn frames<A: App>(&mut self, app: &mut A, mut input: &mut [u8]) {
+    fn frames_or_hold<A: App>(&mut self, app: &mut A, input: &mut [u8]) {
+        let unread = self.frames(app, input);
+        self.hold(&input[input.len() - unread..]);
+    }
+
+    /// Does what the frames in `input` say, until the peer has to read first. How many bytes at the
+    /// end were not looked at.
+    pub(crate) fn frames<A: App>(&mut self, app: &mut A, mut input: &mut [u8]) -> usize {
         while matches!(self.session.phase, Phase::Open | Phase::Closing) {
+            if self.is_held_back() {
+                return input.len();
+            }
             let Session { conn, .. } = &mut *self.session;
             match conn.receive(&mut input, &self.shared.config.limits, &mut self.shared.scratch) {
                 Ok(Some(incoming)) => self.incoming(app, incoming),
-                Ok(None) => return self.note_unfinished(),
+                Ok(None) => {
+                    self.note_unfinished();
+                    return 0;
+                }
                 Err(violation) => self.fail(&violation),
             }
         }
+        0
     }
 
     /// A message that is begun has a time to be whole.
@@ -187,6 +202,7 @@ impl Peer<'_> {
                 self.session.spoke_before &= self.session.pongs_due > 0;
                 self.shared.stats.pongs_matched += 1;
                 self.shared.stats.rtt_ns.saturating_record(rtt.as_nanos() as u64);
+                self.session.beat.measured(rtt);
             }
             None => self.shared.stats.pongs_unsolicited += 1,
         }

@@ -2,7 +2,7 @@
 
 use crate::layout::Wish;
 use crate::thread::{Ended, Running, Start};
-use crate::{Admission, App, Config, Layout, ServerError, Stats, listen};
+use crate::{Admission, App, Config, Layout, ServerError, Stats, TcpWatch, listen};
 use halfopen_driver::DriverKind;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub cpus: Vec<usize>,
     /// Seeds every random choice; none: drawn from the kernel.
     pub seed: Option<u64>,
+    /// What the kernel watches beside the heartbeat.
+    pub tcp: TcpWatch,
     /// What every shard is told. Its `connections_max` and `seed` are set by the server.
     pub shard: Config,
 }
@@ -44,6 +46,7 @@ impl Default for ServerConfig {
             connections_max: None,
             cpus: Vec::new(),
             seed: None,
+            tcp: TcpWatch::default(),
             shard: Config::default(),
         }
     }
@@ -88,7 +91,7 @@ impl Server {
         mut app: impl FnMut(usize) -> A,
     ) -> Result<Self, ServerError> {
         let layout = Layout::new(&wish(config), raise_descriptor_limit())?;
-        let listener = Arc::new(listen(config.listen)?);
+        let listener = Arc::new(listen(config.listen, &config.tcp)?);
         let local_addr = listener.local_addr().map_err(|error| ServerError::Os {
             doing: "asking for the listener's address",
             error,

@@ -130,7 +130,24 @@ impl Session {
         }
         let beat = self.heartbeat(config).map_or(Instant::FAR, |beat| self.beat.deadline(beat));
         let wait = self.wait(config).map_or(Instant::FAR, |wait| wait.deadline);
-        self.until.min(beat).min(wait).min(self.message_deadline(config))
+        self.phase_deadline().min(beat).min(wait).min(self.message_deadline(config))
+    }
+
+    /// When the phase has lasted long enough. A peer that we do not read from is not idle.
+    pub(crate) fn phase_deadline(&self) -> Instant {
+        if self.phase == Phase::Open && self.paused { Instant::FAR } else { self.until }
+    }
+
+    /// We read from it again: for as long as we did not, it was not silent, idle or slow.
+    pub(crate) fn unpause(&mut self, now: Instant, config: &Config) {
+        self.paused = false;
+        self.beat.excuse(now);
+        if let Some(idle) = config.idle_timeout.filter(|_| self.phase == Phase::Open) {
+            self.until = now + idle;
+        }
+        if let Some(work) = &mut self.work {
+            work.message_since = work.message_since.map(|_| now);
+        }
     }
 
     /// The heartbeat, while it alone judges. It does not judge a peer that we do not read from,
@@ -139,7 +156,7 @@ impl Session {
         config.heartbeat.as_ref().filter(|_| self.beats() && !self.is_asked_amid_output())
     }
 
-    /// Whether the heartbeat's clock runs.
+    /// Whether we listen to it as to somebody who lives.
     fn beats(&self) -> bool {
         self.phase == Phase::Open && !self.paused
     }
@@ -151,7 +168,7 @@ impl Session {
 
     /// When the message that is on its way has to be whole.
     pub(crate) fn message_deadline(&self, config: &Config) -> Instant {
-        let work = self.work.as_ref().filter(|_| self.phase == Phase::Open);
+        let work = self.work.as_ref().filter(|_| self.beats());
         let since = work.and_then(|work| work.message_since);
         since.map_or(Instant::FAR, |since| since + config.message_timeout)
     }

@@ -92,7 +92,7 @@ impl<A: App> Shard<A> {
         }
         let mut peer = Peer { id, now, session, shared: &mut self.shared, ops };
         act(&mut peer, &mut self.app);
-        peer.settle();
+        peer.settle(&mut self.app);
     }
 
     /// The wheel begins at the clock's zero; it is turned to the present.

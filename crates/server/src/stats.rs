@@ -42,6 +42,10 @@ pub struct Stats {
     pub payload_received: u64,
     /// Bytes in messages to peers.
     pub payload_sent: u64,
+    /// Messages that were dropped, because a peer's queue was full.
+    pub messages_dropped: u64,
+    /// Bytes in messages that were dropped.
+    pub payload_dropped: u64,
     /// Times that a peer was not read from because it did not read.
     pub pauses: u64,
     /// From the making of a ping to its pong, ns.
@@ -93,6 +97,8 @@ impl Default for Stats {
             messages_sent: 0,
             payload_received: 0,
             payload_sent: 0,
+            messages_dropped: 0,
+            payload_dropped: 0,
             pauses: 0,
             rtt_ns: latency_histogram(),
             lateness_ns: latency_histogram(),
@@ -120,6 +126,8 @@ impl Stats {
         self.messages_sent += other.messages_sent;
         self.payload_received += other.payload_received;
         self.payload_sent += other.payload_sent;
+        self.messages_dropped += other.messages_dropped;
+        self.payload_dropped += other.payload_dropped;
         self.pauses += other.pauses;
         self.rtt_ns += &other.rtt_ns;
         self.lateness_ns += &other.lateness_ns;

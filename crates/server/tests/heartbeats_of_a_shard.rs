@@ -4,7 +4,7 @@ mod world;
 
 use halfopen_driver::{Cause, Heard};
 use halfopen_proto::Message;
-use halfopen_server::{Config, Echo, End, Heartbeat, Policy};
+use halfopen_server::{App, Config, Echo, End, Heartbeat, Peer, Policy, Rtt};
 use world::{MILLI, SECOND, Seen, World, config, unpinged};
 
 const TICK: std::time::Duration = std::time::Duration::from_millis(8);
@@ -92,6 +92,37 @@ fn a_pong_is_measured_once_and_also_when_another_byte_came_before_it() {
     assert_eq!((stats.pongs_matched, stats.pongs_unsolicited), (1, 1));
     let rtt = stats.rtt_ns.max();
     assert!((250_000_000..252_000_000).contains(&rtt), "{rtt} ns");
+}
+
+/// Remembers the round trips of the peer that spoke last.
+#[derive(Default)]
+struct Asks(Option<Rtt>);
+
+impl App for Asks {
+    fn on_message(&mut self, peer: &mut Peer<'_>, _message: Message<'_>) {
+        self.0 = peer.rtt();
+    }
+}
+
+#[test]
+fn an_app_reads_the_last_and_the_shortest_round_trip_of_a_connection() {
+    let mut world = World::new(config(), Asks::default());
+    let (peer, other) = (world.open(), world.open());
+    world.send(peer, Message::Text("none yet?"));
+    assert_eq!(world.shard.app().0, None);
+    for (trip, shortest) in [(70, 70), (30, 30), (250, 30)] {
+        while pings(&world.clients[peer].seen) == 0 {
+            world.clients[other].answers = true;
+            world.pass(MILLI);
+        }
+        let Some(Seen::Ping(payload)) = world.seen(peer).pop() else { panic!("a ping came") };
+        world.pass(trip * MILLI);
+        world.pong(peer, &payload);
+        world.send(peer, Message::Text("how far am I?"));
+        let rtt = world.shard.app().0.expect("a pong came");
+        assert!((trip * MILLI..(trip + 2) * MILLI).contains(&rtt.last), "{rtt:?}");
+        assert!((shortest * MILLI..(shortest + 2) * MILLI).contains(&rtt.min), "{rtt:?}");
+    }
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(crate) struct Serve {
     pub ping_policy: Policy,
 
     #[command(flatten)]
+    pub tcp: TcpFlags,
+    #[command(flatten)]
     pub limits: LimitFlags,
 
     /// Write what was counted to this file at the end; - is stdout.
@@ -51,6 +53,21 @@ pub(crate) struct Serve {
     /// End when stdin ends: whoever started this is gone.
     #[arg(long, hide = true)]
     pub with_stdin: bool,
+}
+
+/// What the kernel watches, of `serve` and `lab`.
+///
+/// It finds hosts that are gone, and costs next to nothing; but neither programs that hang, nor
+/// anything behind a proxy.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Heartbeat of the kernel")]
+pub(crate) struct TcpFlags {
+    /// Probe a host after so long without a segment, and give it up after twice as long; off
+    #[arg(long, value_name = "TIME", default_value = "off", value_parser = whole_seconds_or_off)]
+    pub tcp_keepalive: OrOff,
+    /// Give a host up that has not acknowledged for so long; off: after some 15 minutes
+    #[arg(long, value_name = "TIME", default_value = "off", value_parser = duration_or_off)]
+    pub tcp_user_timeout: OrOff,
 }
 
 /// Limits of the server, of `serve` and `lab`.
@@ -69,6 +86,16 @@ pub(crate) struct LimitFlags {
     /// The largest message that is accepted
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = max_message)]
     pub max_message: usize,
+    /// Bytes that may wait for one connection to read, beside 64KiB with the kernel
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = output_max)]
+    pub output_max: usize,
+    /// How long a connection may read nothing of what is sent to it
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = positive_duration)]
+    pub output_timeout: Duration,
+    /// What is done when so much waits: drop what is sent, close with 1008, or wait (read nothing
+    /// more from it)
+    #[arg(long, value_name = "POLICY", default_value = "wait")]
+    pub slow_consumer: SlowConsumer,
     /// The most connections; auto: what the descriptor limit holds
     #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = count_or_auto)]
     pub max_connections: OrAuto<u32>,
@@ -118,6 +145,27 @@ pub(crate) enum App {
     Ack,
 }
 
+/// What is done about those that read too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SlowConsumer {
+    /// Messages to them are dropped
+    Drop,
+    /// They are closed with 1008
+    Close,
+    /// Nothing is read from them until they have read
+    Wait,
+}
+
+impl From<SlowConsumer> for halfopen_server::SlowConsumer {
+    fn from(policy: SlowConsumer) -> Self {
+        match policy {
+            SlowConsumer::Drop => Self::Drop,
+            SlowConsumer::Close => Self::Close,
+            SlowConsumer::Wait => Self::Wait,
+        }
+    }
+}
+
 /// Whom the server pings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Policy {
@@ -138,6 +186,23 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
         })
     };
     text.parse().map_err(|_| wrong())
+}
+
+/// The kernel counts keepalive in seconds.
+fn whole_seconds_or_off(text: &str) -> Result<OrOff, String> {
+    match duration_or_off(text)? {
+        OrOff(Some(time)) if time.subsec_nanos() != 0 || time.as_secs() > 32_767 => {
+            Err("allowed are whole seconds, 1s to 32767s, or off".into())
+        }
+        allowed => Ok(allowed),
+    }
+}
+
+fn output_max(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes @ 1..=0x7fff_ffff => Ok(bytes as usize),
+        _ => Err("allowed are 1 byte to 2GiB".into()),
+    }
 }
 
 fn max_message(text: &str) -> Result<usize, String> {
