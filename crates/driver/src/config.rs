@@ -80,7 +80,7 @@ pub enum Error {
     LockedMemory(std::io::Error),
     /// The table of connections does not fit under RLIMIT_NOFILE.
     #[error(
-        "a table of {wanted} connections does not fit under the descriptor limit of {limit} (raise it with `ulimit -n`, or use more shards)"
+        "a table of {wanted} connections does not fit under the descriptor limit of {limit} (raise it with `ulimit -n`; on io_uring each shard's table has the limit to itself, so there more shards help)"
     )]
     Descriptors {
         /// How many were asked for.

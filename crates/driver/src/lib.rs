@@ -3,15 +3,19 @@
 //! Everything that decides is an [`Engine`]: a pure state machine that is told what happened and
 //! answers with what to do. Everything that touches the kernel is a driver: a `run(engine, …)`
 //! that keeps the [contract](seam) and knows no protocol. The server's shard and the load
-//! generator's swarm are engines; [`ring`] (io_uring) and [`tokio`] (tokio-uring) are drivers, and
-//! the simulator is one more.
+//! generator's swarm are engines; [`ring`] (io_uring), [`tokio`] (tokio-uring) and [`epoll`] are
+//! drivers, and the simulator is one more. [`DriverKind::Auto`] is the best that the kernel allows.
 
 mod config;
+#[cfg(target_os = "linux")]
+pub mod epoll;
 #[cfg(target_os = "linux")]
 mod kind;
 #[cfg(target_os = "linux")]
 pub mod ring;
 pub mod seam;
+#[cfg(target_os = "linux")]
+mod socket;
 #[cfg(target_os = "linux")]
 mod table;
 #[cfg(target_os = "linux")]
@@ -20,7 +24,7 @@ mod waker;
 
 pub use config::{Config, Counter, Counters, Error};
 #[cfg(target_os = "linux")]
-pub use kind::DriverKind;
+pub use kind::{Choice, DriverKind};
 pub use seam::{
     CHUNK_MAX, Cause, Chunk, ConnId, Ends, Engine, Event, Heard, INDEX_MAX, Op, Opening, Severance,
     Token,

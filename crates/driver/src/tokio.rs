@@ -21,15 +21,10 @@ mod attempt;
 mod connection;
 mod ops;
 mod silence;
-mod socket;
 mod turn;
 
-use crate::{Config, Engine, Error};
-use rustix::process::{Resource, getrlimit};
+use crate::{Config, Engine, Error, socket};
 use tokio_uring::Runtime;
-
-/// Descriptors that a process needs besides those of its connections.
-pub const DESCRIPTORS_SPARE: u32 = 32;
 
 /// Submissions that wait for one system call. Small, because a batch of sends is carried out as a
 /// whole before anything is heard: 256 pings are about 1 ms.
@@ -53,7 +48,7 @@ const COMPLETIONS: u32 = 4096;
 /// When an engine breaks its side of the contract: a second send in flight, a chunk that is empty
 /// or longer than [`CHUNK_MAX`](crate::CHUNK_MAX), a token used twice.
 pub fn run<E: Engine>(engine: &mut E, config: Config) -> Result<(), Error> {
-    check_descriptors(config.connections_max)?;
+    socket::check_descriptors(config.connections_max)?;
     if let Some(listener) = &config.listener {
         socket::prepare_listener(listener)
             .map_err(|error| Error::Os { doing: "preparing the listener", error })?;
@@ -64,14 +59,6 @@ pub fn run<E: Engine>(engine: &mut E, config: Config) -> Result<(), Error> {
     // descriptor that the driver owns.
     let runtime = runtime()?;
     runtime.block_on(driver.turn_until_stop(engine));
-    Ok(())
-}
-
-fn check_descriptors(connections_max: u32) -> Result<(), Error> {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    if u64::from(connections_max) + u64::from(DESCRIPTORS_SPARE) > limit {
-        return Err(Error::Descriptors { wanted: connections_max, limit });
-    }
     Ok(())
 }
 

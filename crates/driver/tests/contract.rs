@@ -5,4 +5,5 @@
 use halfopen_sim::contract::Threads;
 
 halfopen_sim::contract_suite!(tokio, Threads::new(halfopen_driver::tokio::run));
+halfopen_sim::contract_suite!(epoll, Threads::new(halfopen_driver::epoll::run));
 halfopen_sim::contract_suite!(ring, Threads::new(halfopen_driver::ring::run));

@@ -23,7 +23,7 @@ mod connection;
 mod driver;
 mod inspect;
 mod queue;
-mod silence;
+pub(crate) mod silence;
 mod state;
 mod turn;
 

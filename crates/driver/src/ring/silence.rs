@@ -14,7 +14,7 @@ const STALL: Duration = Duration::from_millis(50);
 /// A driver that was never dry for this long is saturated.
 const SATURATED: Duration = Duration::from_millis(100);
 
-pub(super) struct Silence {
+pub(crate) struct Silence {
     until: Instant,
     /// Since when it has turned without a stall and without being dry.
     busy: Instant,
@@ -23,14 +23,14 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { until: now, busy: now, returned: now }
     }
 
     /// A system call was made at `begun`, returned at `now`, and left nothing to hand over if `dry`.
     ///
     /// The time in the call is no break if it was spent waiting; if not, it shows in the next turn.
-    pub(super) fn listened(&mut self, begun: Instant, now: Instant, dry: bool) {
+    pub(crate) fn listened(&mut self, begun: Instant, now: Instant, dry: bool) {
         if begun.saturating_since(self.returned) > STALL {
             self.busy = now;
         }
@@ -41,7 +41,7 @@ impl Silence {
         self.returned = now;
     }
 
-    pub(super) fn heard(&self, now: Instant) -> Heard {
+    pub(crate) fn heard(&self, now: Instant) -> Heard {
         let saturated = now.saturating_since(self.busy) > SATURATED;
         Heard { until: self.until, busy_since: saturated.then_some(self.busy) }
     }

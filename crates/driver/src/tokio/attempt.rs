@@ -2,12 +2,11 @@
 
 use super::connection::Connection;
 use super::ops::Tag;
-use super::socket;
 use super::turn::{Driver, Peer};
+use crate::socket::{self, Blocking};
 use crate::{Cause, ConnId, Engine, Event, Opening, Token};
 use halfopen_wheel::Instant;
 use socket2::SockAddr;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -43,7 +42,8 @@ impl Driver {
         if self.table.is_full() {
             return Err(Cause::NoDescriptors);
         }
-        let socket = socket::open(to, from).map_err(|error| cause_of(&error))?;
+        let socket =
+            socket::open(to, from, Blocking::Yes).map_err(|error| socket::cause_of(&error))?;
         let attempt = Peer::Attempt(Attempt { token, deadline, socket, given_up: None });
         let id = self.table.insert(attempt).map_err(|_| Cause::NoDescriptors)?;
         let earlier = self.tokens.insert(token, id);
@@ -111,8 +111,4 @@ impl Driver {
         }
         self.tell(engine, Event::Opened { id, by });
     }
-}
-
-fn cause_of(error: &io::Error) -> Cause {
-    Cause::from_errno(error.raw_os_error().unwrap_or(libc::EINVAL))
 }

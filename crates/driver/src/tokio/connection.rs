@@ -1,8 +1,7 @@
 //! One open connection: what of it is on the ring, and what is to follow.
 
 use super::ops::{Ops, Tag};
-use super::socket;
-use crate::{Cause, Chunk, ConnId};
+use crate::{Cause, Chunk, ConnId, socket};
 use halfopen_wheel::{Instant, clock};
 use rustix::event::PollFlags;
 use std::os::fd::{AsFd, OwnedFd};
@@ -130,6 +129,13 @@ impl Connection {
         self.sending = Some(Sending { chunk, done: 0, at, on_ring: false });
         if self.ending.is_none() {
             self.send_rest(id, ops);
+        }
+    }
+
+    /// The send in flight was handed to the kernel at `moment`.
+    pub(super) fn stamp_send(&mut self, moment: Instant) {
+        if let Some(sending) = self.sending.as_mut().filter(|sending| sending.done == 0) {
+            sending.at = moment;
         }
     }
 

@@ -5,7 +5,7 @@
 //! about order.
 
 use crate::{Cause, ConnId, Token};
-use halfopen_wheel::Instant;
+use halfopen_wheel::{Instant, clock};
 use io_uring_of_tokio::{cqueue, opcode, squeue, types};
 use rustix::event::PollFlags;
 use socket2::SockAddr;
@@ -57,6 +57,8 @@ pub(super) struct Completions {
     queue: RefCell<VecDeque<(Tag, i32)>>,
     waiting: RefCell<Option<Waker>>,
     flagged: Cell<bool>,
+    /// When the loop let go of the thread, since that was last asked.
+    let_go: Cell<Option<Instant>>,
 }
 
 impl Completions {
@@ -76,9 +78,18 @@ impl Completions {
                 return Poll::Ready(());
             }
             *self.waiting.borrow_mut() = Some(context.waker().clone());
+            if self.let_go.get().is_none() {
+                self.let_go.set(Some(clock::now()));
+            }
             Poll::Pending
         })
         .await;
+    }
+
+    /// When the loop last let go of the thread, and so the runtime handed to the kernel what had
+    /// been submitted before; none if it has not since the last call.
+    pub(super) fn handed_over(&self) -> Option<Instant> {
+        self.let_go.take()
     }
 
     fn push(&self, tag: Tag, result: i32) {

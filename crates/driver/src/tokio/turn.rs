@@ -5,9 +5,8 @@ use super::attempt::Attempt;
 use super::connection::Connection;
 use super::ops::{Ops, Tag};
 use super::silence::Silence;
-use super::socket;
 use crate::table::Table;
-use crate::{CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Op, Token, WakeSource};
+use crate::{CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Op, Token, WakeSource, socket};
 use halfopen_wheel::{Instant, clock};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -57,6 +56,8 @@ pub(super) struct Driver {
     timer: Option<Instant>,
     buffer: Box<[u8]>,
     wishes: Vec<Op>,
+    /// Whose sends wait to be handed to the kernel.
+    unstamped: Vec<ConnId>,
 }
 
 impl Driver {
@@ -65,7 +66,7 @@ impl Driver {
             table: Table::new(config.connections_max),
             tokens: HashMap::new(),
             deadlines: BTreeSet::new(),
-            door: Door::new(config.listener),
+            door: Door::new(config.listener, config.listener_shared),
             ops: Ops::default(),
             counters: config.counters,
             stopped: false,
@@ -74,6 +75,7 @@ impl Driver {
             timer: None,
             buffer: vec![0; BUFFER].into(),
             wishes: Vec::new(),
+            unstamped: Vec::new(),
         }
     }
 
@@ -85,7 +87,20 @@ impl Driver {
             self.plan_next(engine.deadline());
             let ops = self.ops.clone();
             ops.completions().arrived().await;
+            if let Some(moment) = ops.completions().handed_over() {
+                self.stamp_sends(moment);
+            }
             self.turn(engine);
+        }
+    }
+
+    /// A send begins when the batch that holds it is handed to the kernel, which may be a long turn
+    /// after it was asked for.
+    fn stamp_sends(&mut self, moment: Instant) {
+        while let Some(id) = self.unstamped.pop() {
+            if let Some(connection) = self.table.open(id) {
+                connection.stamp_send(moment);
+            }
         }
     }
 
@@ -277,6 +292,7 @@ impl Driver {
             Op::Send { chunk, .. } => {
                 assert!((1..=CHUNK_MAX).contains(&chunk.as_bytes().len()), "a chunk's size");
                 connection.send(id, chunk, &self.ops);
+                self.unstamped.push(id);
             }
             Op::Pause { .. } => connection.pause(),
             Op::Resume { .. } => {

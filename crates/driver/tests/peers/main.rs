@@ -12,10 +12,14 @@ macro_rules! on_every_driver {
         mod tokio_uring {
             $(#[test] fn $name() { super::$name(halfopen_driver::DriverKind::TokioUring); })*
         }
+        mod epoll {
+            $(#[test] fn $name() { super::$name(halfopen_driver::DriverKind::Epoll); })*
+        }
     };
 }
 
 mod bytes;
+mod descriptors;
 mod ending;
 mod opening;
 mod rig;

@@ -16,6 +16,7 @@ on_every_driver! {
     a_connect_that_comes_to_nothing_is_refused_by_its_cause,
     a_table_beyond_the_descriptor_limit_is_refused,
     slots_are_used_again_and_again,
+    connections_come_to_all_who_share_a_listener,
 }
 
 fn a_full_table_takes_nobody_until_there_is_room(driver: DriverKind) {
@@ -166,4 +167,26 @@ fn slots_are_used_again_and_again(driver: DriverKind) {
     }
     assert!(churn.open.len() <= 2);
     assert!(churn.open.iter().all(Option::is_none));
+}
+
+fn connections_come_to_all_who_share_a_listener(driver: DriverKind) {
+    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = listener.local_addr().unwrap();
+    let rigs = [0, 1].map(|_| {
+        let (waker, mut config) = config(2000, Some(listener.clone()));
+        config.listener_shared = true;
+        Rig::on(waker, config, move |relay, config| driver.run(relay, config))
+    });
+    for rig in &rigs {
+        // Both must be waiting before anybody comes.
+        rig.wish([Op::Accept(true)]);
+        rig.nothing_for_a_while();
+    }
+    let _peers: Vec<_> = (0..2000).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for rig in &rigs {
+        for _ in 0..200 {
+            assert!(matches!(rig.next(), Seen::Opened(..)));
+        }
+    }
+    rigs.into_iter().for_each(Rig::stop);
 }

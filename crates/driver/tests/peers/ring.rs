@@ -164,26 +164,3 @@ fn who_was_taken_when_a_connect_took_the_last_room_is_kept() {
         rig.stop();
     }
 }
-
-#[test]
-fn connections_come_to_all_who_share_a_listener() {
-    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
-    let address = listener.local_addr().unwrap();
-    let rigs = [0, 1].map(|_| {
-        let (waker, mut config) = config(2000, Some(listener.clone()));
-        config.listener_shared = true;
-        Rig::on(waker, config, ring::run)
-    });
-    for rig in &rigs {
-        // Both must be waiting before anybody comes.
-        rig.wish([Op::Accept(true)]);
-        rig.nothing_for_a_while();
-    }
-    let _peers: Vec<_> = (0..2000).map(|_| TcpStream::connect(address).unwrap()).collect();
-    for rig in &rigs {
-        for _ in 0..200 {
-            assert!(matches!(rig.next(), Seen::Opened(..)));
-        }
-    }
-    rigs.into_iter().for_each(Rig::stop);
-}

@@ -1,37 +1,70 @@
-//! What is asked of a socket by system calls of its own.
+//! What is asked of a socket by system calls of its own, by the drivers whose connections are
+//! descriptors of the process.
 //!
 //! The unsafe blocks hand the kernel pointers to integers on the stack, for the call.
 
 #![allow(unsafe_code)] // setsockopt and ioctl of options that no safe wrapper knows.
 
-use crate::{Cause, Ends, Severance};
+use crate::{Cause, Ends, Error, Severance};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, Shutdown, SocketFlags};
+use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketFlags};
+use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::ffi::c_int;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+/// Descriptors that a process needs besides those of its connections.
+const DESCRIPTORS_SPARE: u32 = 32;
+
+/// Whether a table of connections that are descriptors of the process fits under its limit.
+pub(crate) fn check_descriptors(connections_max: u32) -> Result<(), Error> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if u64::from(connections_max) + u64::from(DESCRIPTORS_SPARE) > limit {
+        return Err(Error::Descriptors { wanted: connections_max, limit });
+    }
+    Ok(())
+}
+
+/// Whether a send or a receive waits, or gives up with EAGAIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocking {
+    /// A send on a ring waits for room in the kernel.
+    Yes,
+    No,
+}
+
 /// What a poll tells of an end.
-pub(super) const HANGUP: PollFlags = PollFlags::RDHUP.union(PollFlags::HUP).union(PollFlags::ERR);
+pub(crate) const HANGUP: PollFlags = PollFlags::RDHUP.union(PollFlags::HUP).union(PollFlags::ERR);
 
 /// A listener that never blocks, and whose connections inherit TCP_NODELAY.
-pub(super) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
+pub(crate) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     Ok(net::sockopt::set_tcp_nodelay(listener, true)?)
 }
 
-/// The next connection of the listener. It is blocking, so that a send on the ring waits for room
-/// in the kernel and does not end with EAGAIN.
-pub(super) fn accept(listener: &TcpListener) -> Result<OwnedFd, Errno> {
-    net::accept_with(listener, SocketFlags::CLOEXEC)
+/// The next connection of the listener.
+pub(crate) fn accept(listener: &TcpListener, blocking: Blocking) -> Result<OwnedFd, Errno> {
+    let flags = match blocking {
+        Blocking::Yes => SocketFlags::CLOEXEC,
+        Blocking::No => SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+    };
+    net::accept_with(listener, flags)
 }
 
 /// A socket to connect to `to` from any port of `from`.
-pub(super) fn open(to: SocketAddr, from: Option<IpAddr>) -> io::Result<OwnedFd> {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+pub(crate) fn open(
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    blocking: Blocking,
+) -> io::Result<OwnedFd> {
+    let kind = match blocking {
+        Blocking::Yes => Type::STREAM,
+        Blocking::No => Type::STREAM.nonblocking(),
+    };
+    let socket = Socket::new(Domain::for_address(to), kind, None)?;
     socket.set_tcp_nodelay(true)?;
     if let Some(from) = from {
         // The port is chosen when the peer is known, so that it need not be free for all peers.
@@ -41,35 +74,53 @@ pub(super) fn open(to: SocketAddr, from: Option<IpAddr>) -> io::Result<OwnedFd> 
     Ok(socket.into())
 }
 
+/// The cause that an error of this file tells.
+pub(crate) fn cause_of(error: &io::Error) -> Cause {
+    Cause::from_errno(error.raw_os_error().unwrap_or(libc::EINVAL))
+}
+
 /// Takes what is there, without waiting.
-pub(super) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+pub(crate) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     net::recv(socket, buffer, RecvFlags::DONTWAIT).map(|(taken, _)| taken)
 }
 
+/// Gives the kernel what it takes at once.
+pub(crate) fn send(socket: &OwnedFd, bytes: &[u8]) -> Result<usize, Errno> {
+    net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+}
+
+/// Begins to connect a socket that does not block. The end of it is heard by a poll.
+pub(crate) fn begin_connect(socket: &OwnedFd, to: SocketAddr) -> Result<(), Errno> {
+    match net::connect(socket, &to) {
+        Err(Errno::INPROGRESS) => Ok(()),
+        outcome => outcome,
+    }
+}
+
 /// The error that the socket keeps, if any; it is asked for once.
-pub(super) fn error(socket: &OwnedFd) -> Option<Cause> {
+pub(crate) fn error(socket: &OwnedFd) -> Option<Cause> {
     let error = net::sockopt::socket_error(socket).unwrap_or_else(Err).err()?;
     Some(Cause::from_errno(error.raw_os_error()))
 }
 
 /// Sends FIN. It fails only where the connection is gone, and then that is told otherwise.
-pub(super) fn send_fin(socket: &OwnedFd) {
+pub(crate) fn send_fin(socket: &OwnedFd) {
     let _ = net::shutdown(socket, Shutdown::Write);
 }
 
 /// Ends a connect that is under way: what waits for it gets an error.
-pub(super) fn break_connect(socket: &OwnedFd) {
+pub(crate) fn break_connect(socket: &OwnedFd) {
     let _ = net::shutdown(socket, Shutdown::Both);
 }
 
 /// Sends RST where the connection is open, frees the kernel's memory, and ends with an error what
 /// is on the ring. Cheaper than a close with SO_LINGER, and the descriptor stays ours meanwhile.
-pub(super) fn disconnect(socket: &OwnedFd) {
+pub(crate) fn disconnect(socket: &OwnedFd) {
     let _ = net::connect_unspec(socket);
 }
 
 /// Bytes that the peer's kernel has not acknowledged; none where the socket is gone.
-pub(super) fn queued(socket: &OwnedFd) -> u32 {
+pub(crate) fn queued(socket: &OwnedFd) -> u32 {
     let mut queued: c_int = 0;
     // SAFETY: TIOCOUTQ (SIOCOUTQ) writes one c_int.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut queued) };
@@ -77,7 +128,7 @@ pub(super) fn queued(socket: &OwnedFd) -> u32 {
 }
 
 /// Our own and the peer's address.
-pub(super) fn ends(socket: &OwnedFd) -> Option<Ends> {
+pub(crate) fn ends(socket: &OwnedFd) -> Option<Ends> {
     let local = net::getsockname(socket).ok()?.try_into().ok()?;
     let peer = net::getpeername(socket).ok()??.try_into().ok()?;
     Some(Ends { local, peer })
@@ -85,7 +136,7 @@ pub(super) fn ends(socket: &OwnedFd) -> Option<Ends> {
 
 /// Drops, or no longer drops, what arrives. Both options are set, because a socket of IPv6 may
 /// speak IPv4; the one that does not fit the socket is refused, and that is all right.
-pub(super) fn sever(socket: &OwnedFd, how: Severance) {
+pub(crate) fn sever(socket: &OwnedFd, how: Severance) {
     let hops = match how {
         Severance::Drop => 255,
         Severance::Undrop => 0,

@@ -1,0 +1,175 @@
+//! The loop: what has happened, what the engine is told, what is due, and the wait.
+
+use super::driver::{Driver, News, failed};
+use super::poll::Wait;
+use crate::ring::silence::Silence;
+use crate::{ConnId, Engine, Error, Event, Op};
+use halfopen_wheel::{Instant, clock};
+use std::time::Duration;
+
+/// How long deadlines are worked at in a turn.
+const DEADLINES_BUDGET: Duration = Duration::from_micros(200);
+
+/// Reading the clock costs a hundredth of what a system call does.
+const NEWS_PER_CLOCK: usize = 32;
+
+struct Turns<'a, E> {
+    engine: &'a mut E,
+    driver: &'a mut Driver,
+    silence: Silence,
+    ops: Vec<Op>,
+}
+
+/// Turns until the engine says stop.
+pub(super) fn run<E: Engine>(engine: &mut E, driver: &mut Driver) -> Result<(), Error> {
+    let silence = Silence::new(clock::now());
+    let mut turns = Turns { engine, driver, silence, ops: Vec::new() };
+    turns.tell_news();
+    while !turns.driver.stopped {
+        turns.turn()?;
+    }
+    Ok(())
+}
+
+impl<E: Engine> Turns<'_, E> {
+    fn turn(&mut self) -> Result<(), Error> {
+        let begun = clock::now();
+        self.driver.expire_attempts(begun);
+        self.driver.mind_the_door(begun);
+        let wait = self.plan(begun);
+        let carried = self.driver.backlog.len();
+        self.driver.counters.syscalls.add(1);
+        let all = self.driver.poll.wait(wait).map_err(|errno| failed("waiting by epoll", errno))?;
+        let returned = clock::now();
+        self.driver.now = returned;
+
+        self.hand_over();
+        self.read_carried(carried);
+        self.tell_news();
+        self.silence.listened(begun, returned, all && self.driver.backlog.is_empty());
+        // After a sleep nobody knows yet what has come since it began.
+        if wait == Wait::No {
+            self.work_at_deadlines();
+        }
+        self.driver.counters.turns.add(1);
+        let turn = clock::now().saturating_since(returned);
+        self.driver.counters.turn_ns_max.raise(turn.as_nanos() as u64);
+        Ok(())
+    }
+
+    /// How long to wait: not while there is something to do.
+    fn plan(&self, now: Instant) -> Wait {
+        let driver = &self.driver;
+        let due = self.engine.deadline();
+        let busy = !driver.news.is_empty() || !driver.backlog.is_empty();
+        if busy || due.is_some_and(|due| due <= now) {
+            return Wait::No;
+        }
+        let alarms = [due, driver.attempts.alarm(), driver.door.alarm()];
+        Wait::Until(alarms.into_iter().flatten().min())
+    }
+
+    /// Hands over what has happened.
+    fn hand_over(&mut self) {
+        for number in 0.. {
+            let Some((key, mask)) = self.driver.poll.event(number) else { return };
+            if self.driver.stopped {
+                return;
+            }
+            if let Some(id) = self.driver.on_event(key, mask) {
+                self.read(id);
+            }
+        }
+    }
+
+    /// Reads those that were cut short in earlier turns, or that read again.
+    fn read_carried(&mut self, count: usize) {
+        for _ in 0..count {
+            if let Some(id) = self.driver.next_carried() {
+                self.read(id);
+            }
+        }
+    }
+
+    fn read(&mut self, id: ConnId) {
+        if self.driver.stopped {
+            return;
+        }
+        let Some(length) = self.driver.read(id) else { return };
+        self.driver.now = clock::now();
+        self.driver.counters.events.add(1);
+        let (now, bytes) = (self.driver.now, &mut self.driver.buffer[..length]);
+        self.engine.on_event(now, Event::Received { id, bytes }, &mut self.ops);
+        self.carry_out();
+    }
+
+    /// Tells the engine what is new. What comes of that is for the next turn: an engine whose every
+    /// send is taken at once would never let the others in.
+    fn tell_news(&mut self) {
+        for told in 0..self.driver.news.len() {
+            if told % NEWS_PER_CLOCK == 0 {
+                self.driver.now = clock::now();
+            }
+            let Some(news) = self.driver.news.pop_front() else { return };
+            match news {
+                News::Started => self.tell(Event::Started),
+                News::Opened(id, by) => self.tell(Event::Opened { id, by }),
+                News::Refused(token, cause) => self.tell(Event::Refused { token, cause }),
+                News::Sent(id, chunk, at) => self.tell(Event::Sent { id, chunk, at }),
+                News::Probed(id, queued) => self.tell(Event::Probed { id, queued }),
+                News::Located(id, ends) => self.tell(Event::Located { id, ends }),
+                News::Closed(id) => self.close(id),
+                News::Woken => self.tell(Event::Woken),
+            }
+        }
+    }
+
+    /// Gives back the place and the descriptor, and tells.
+    fn close(&mut self, id: ConnId) {
+        let Some(mut connection) = self.driver.table.remove(id) else { return };
+        let (cause, stranded) = (connection.cause(), connection.take_home());
+        self.driver.counters.syscalls.add(1);
+        drop(connection);
+        if let Some(sending) = stranded {
+            self.tell(Event::Sent { id, chunk: sending.chunk, at: sending.at });
+        }
+        self.tell(Event::Closed { id, cause });
+    }
+
+    fn tell(&mut self, event: Event<'_>) {
+        if self.driver.stopped {
+            return;
+        }
+        self.driver.counters.events.add(1);
+        self.engine.on_event(self.driver.now, event, &mut self.ops);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        for op in self.ops.drain(..) {
+            if !self.driver.stopped {
+                self.driver.carry_out(op);
+            }
+        }
+    }
+
+    /// Works at what is due for its share of the time. Where the engine does nothing, because it is
+    /// not known yet who is silent, or wants somebody to be read again, that comes first.
+    fn work_at_deadlines(&mut self) {
+        let begun = clock::now();
+        self.driver.now = begun;
+        while !self.driver.stopped
+            && self.engine.deadline().is_some_and(|due| due <= self.driver.now)
+        {
+            let now = self.driver.now;
+            self.engine.on_deadline(now, self.silence.heard(now), &mut self.ops);
+            let idle = self.ops.is_empty();
+            self.carry_out();
+            self.driver.now = clock::now();
+            let spent = self.driver.now.saturating_since(begun) > DEADLINES_BUDGET;
+            if idle || spent || !self.driver.backlog.is_empty() {
+                return;
+            }
+        }
+    }
+}
