@@ -110,7 +110,7 @@ impl Gathered {
 
     /// Appends a piece, unmasking it; `key` is zero if it is not masked. The memory grows with what
     /// arrives, never with what is announced.
-    pub(crate) fn push(&mut self, piece: &mut [u8], key: [u8; 4]) -> Result<(), Violation> {
+    pub(crate) fn push(&mut self, piece: &[u8], key: [u8; 4]) -> Result<(), Violation> {
         match &mut self.data {
             Data::Text(text) => {
                 text.make_room(piece.len(), self.bytes_max);
@@ -118,10 +118,7 @@ impl Gathered {
             }
             Data::Binary(bytes) => {
                 make_room(bytes, piece.len(), self.bytes_max);
-                if key != [0; 4] {
-                    mask::apply(piece, key, 0);
-                }
-                bytes.extend_from_slice(piece);
+                mask::extend(piece, key, bytes);
                 Ok(())
             }
         }

@@ -17,6 +17,7 @@ mod oracle;
 mod x86;
 
 use crate::simd::{self, Level};
+use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::mem::MaybeUninit;
 
@@ -51,6 +52,15 @@ pub fn copy(source: &[u8], target: &mut [MaybeUninit<u8>], key: [u8; 4], phase: 
 #[inline]
 pub fn append(source: &[u8], key: [u8; 4], phase: usize, out: &mut BytesMut) {
     append_behind([], 0, source, key, phase, out);
+}
+
+/// [`append`] for a vector.
+#[inline]
+pub(crate) fn extend(source: &[u8], key: [u8; 4], out: &mut Vec<u8>) {
+    out.reserve(source.len());
+    copy(source, &mut out.spare_capacity_mut()[..source.len()], key, 0);
+    // SAFETY: behind the old end `copy` has initialised so many bytes.
+    unsafe { out.set_len(out.len() + source.len()) };
 }
 
 /// [`append`] behind the first `size` bytes of `head`, looking for room once.
