@@ -18,7 +18,7 @@ use core::time::Duration;
 /// # Ok::<(), halfopen_proto::handshake::InvalidHeader>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{status} {}: {reason}", self.phrase())]
+#[error("{status} {}: {reason}", phrase(*status))]
 pub struct Rejection {
     status: u16,
     reason: Cow<'static, str>,
@@ -95,7 +95,7 @@ impl Rejection {
     /// Appends the answer, with `Connection: close`. A 405 names the method that is allowed, a 426
     /// the protocol and its version (RFC 9110 §15.5.6 and §15.5.22, RFC 6455 §4.4).
     pub fn encode(&self, out: &mut BytesMut) {
-        let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, self.phrase());
+        let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, phrase(self.status));
         out.extend_from_slice(status_line.as_bytes());
         match self.status {
             426 => {
@@ -124,30 +124,34 @@ impl Rejection {
             out.extend_from_slice(b"\n");
         }
     }
+}
 
-    fn phrase(&self) -> &'static str {
-        match self.status {
-            301 => "Moved Permanently",
-            302 => "Found",
-            303 => "See Other",
-            307 => "Temporary Redirect",
-            308 => "Permanent Redirect",
-            400 => "Bad Request",
-            401 => "Unauthorized",
-            403 => "Forbidden",
-            404 => "Not Found",
-            405 => "Method Not Allowed",
-            408 => "Request Timeout",
-            414 => "URI Too Long",
-            417 => "Expectation Failed",
-            426 => "Upgrade Required",
-            429 => "Too Many Requests",
-            431 => "Request Header Fields Too Large",
-            500 => "Internal Server Error",
-            501 => "Not Implemented",
-            503 => "Service Unavailable",
-            505 => "HTTP Version Not Supported",
-            _ => "Refused",
-        }
+/// What a status is called (RFC 9110 §15).
+pub(super) fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        202..=299 => "Success",
+        _ => "Refused",
     }
 }

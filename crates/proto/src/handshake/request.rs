@@ -175,7 +175,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What was read of the request line.
 #[derive(Clone, Copy)]
-struct Line<'a> {
+pub(super) struct Line<'a> {
     method: Option<&'a str>,
     target: Option<&'a str>,
     version: Option<u8>,
@@ -183,7 +183,7 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// Checks as much of the line as was read (§4.2.1, items 1 and 2), and takes the target apart.
-    fn check(&self) -> Result<Option<(&'a str, Target<'a>)>, Rejection> {
+    pub(super) fn check(&self) -> Result<Option<(&'a str, Target<'a>)>, Rejection> {
         if let Some(method) = self.method.filter(|&method| method != "GET") {
             let refusal = Rejection::new(405, "a WebSocket connection is opened with GET");
             return Err(if method == "HEAD" { refusal.without_body() } else { refusal });
@@ -208,9 +208,9 @@ impl<'a> Line<'a> {
     }
 }
 
-type Read<'a> = (Line<'a>, Vec<Header<'a>>);
+pub(super) type Read<'a> = (Line<'a>, Vec<Header<'a>>);
 
-fn read(lines: &[u8], fields_max: usize) -> (Read<'_>, Parsed) {
+pub(super) fn read(lines: &[u8], fields_max: usize) -> (Read<'_>, Parsed) {
     head::with_room(lines, fields_max, |lines, room| {
         let mut head = httparse::Request::new(&mut []);
         let parsed = head.parse_with_uninit_headers(lines, room);

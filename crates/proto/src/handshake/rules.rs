@@ -44,6 +44,13 @@ pub(super) fn check<'a>(fields: &[Header<'a>]) -> Result<Checked<'a>, Rejection>
     Ok(Checked { host, origin, key })
 }
 
+/// Holds the fields of a request that asks for no upgrade against the rules for all requests.
+pub(super) fn check_plain(fields: &[Header<'_>]) -> Result<(), Rejection> {
+    let known = Known::among(fields);
+    check_host(&known)?;
+    check_no_body(&known, fields)
+}
+
 /// The fields that the rules ask for, found in one pass over all: looking for each by itself took
 /// longer than reading the head.
 struct Known<'a> {
