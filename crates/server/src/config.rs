@@ -36,6 +36,12 @@ pub struct Config {
     pub connections_max: u32,
     /// The most connections that wait at one time for the word that the server is full.
     pub refusals_max: u32,
+    /// The most letters that wait in the shard's letter box ([`Mailbox`](crate::Mailbox)).
+    pub mailbox_letters: usize,
+    /// The most bytes in those letters; one that is larger goes alone.
+    pub mailbox_bytes: usize,
+    /// The most topics that one connection subscribes to.
+    pub subscriptions_max: usize,
     /// The tick of the wheel: by how much a deadline may be late.
     pub tick: Duration,
     /// Seeds every random choice, and the key of the pings' stamps.
@@ -88,6 +94,9 @@ impl Default for Config {
             head: HeadLimits::default(),
             connections_max: 1024,
             refusals_max: 64,
+            mailbox_letters: 4096,
+            mailbox_bytes: 16 << 20,
+            subscriptions_max: 64,
             tick: Duration::from_millis(8),
             seed: 0,
         }

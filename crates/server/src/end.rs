@@ -29,6 +29,8 @@ pub enum End {
     Violation,
     /// The request was answered with an HTTP error.
     Refused,
+    /// The app answered a request of plain HTTP.
+    Answered,
     /// The server drained before the handshake was finished.
     Drained,
     /// The kernel gave the peer up (ETIMEDOUT): by TCP keepalive, by TCP_USER_TIMEOUT, or after
@@ -53,4 +55,6 @@ pub enum Refusal {
     Request,
     /// A request that the app declined.
     Declined,
+    /// A request that the app granted with an answer that cannot be sent (500).
+    Fault,
 }

@@ -12,6 +12,7 @@
 //! once, and not once for each message of the buffer. A peer that takes nothing at all is found by
 //! the output timeout, whatever the policy.
 
+use crate::hosted::Hosted;
 use crate::session::Phase;
 use crate::{App, Config, Delivery, End, Peer, SlowConsumer};
 use bytes::Buf;
@@ -75,9 +76,9 @@ impl Peer<'_> {
     }
 
     /// Stops reading from a peer whose queue is full, and goes on when there is room.
-    pub(crate) fn throttle<A: App>(&mut self, app: &mut A) {
+    pub(crate) fn throttle<A: App>(&mut self, hosted: &mut Hosted<A>) {
         if self.session.paused {
-            self.read_on(app);
+            self.read_on(hosted);
         } else if self.is_held_back() {
             self.session.paused = true;
             self.shared.stats.pauses += 1;
@@ -85,14 +86,14 @@ impl Peer<'_> {
         }
     }
 
-    fn read_on<A: App>(&mut self, app: &mut A) {
+    fn read_on<A: App>(&mut self, hosted: &mut Hosted<A>) {
         if !self.may_read_on() {
             return;
         }
         let work = self.session.work.as_mut();
         let mut held = work.map_or_else(Default::default, |work| take(&mut work.held));
         while !held.is_empty() && self.may_read_on() {
-            let unread = self.frames(app, &mut held);
+            let unread = self.frames(hosted, &mut held);
             held.advance(held.len() - unread);
             self.flush();
         }

@@ -1,4 +1,5 @@
-use crate::Stats;
+use crate::mailbox::Exchange;
+use crate::{Mailbox, Stats};
 use halfopen_driver::Waker;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -19,12 +20,18 @@ pub(crate) enum Command {
 pub struct ShardHandle {
     mailbox: SyncSender<Command>,
     waker: Waker,
+    exchange: Exchange,
 }
 
 impl ShardHandle {
-    pub(crate) fn new(waker: Waker) -> (Self, Receiver<Command>) {
+    pub(crate) fn new(waker: Waker, exchange: Exchange) -> (Self, Receiver<Command>) {
         let (mailbox, receiver) = sync_channel(MAILBOX_LEN);
-        (Self { mailbox, waker }, receiver)
+        (Self { mailbox, waker, exchange }, receiver)
+    }
+
+    /// Sends to the connections and topics of all shards of the server.
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox::new(self.exchange.clone())
     }
 
     /// Takes no more connections, closes those that are open with 1001, spread over `window`, and

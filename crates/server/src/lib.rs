@@ -6,15 +6,26 @@
 //! their own. What the server does with messages is an [`App`].
 //!
 //! ```
-//! use halfopen_server::{App, DriverKind, Message, Peer, Server, ServerConfig};
+//! use halfopen_server::{
+//!     Accept, App, DriverKind, Handshake, Message, Peer, Rejection, Server, ServerConfig,
+//! };
 //! use std::time::Duration;
 //!
-//! /// Tells everyone how long their message was.
+//! /// Tells everyone how much they have sent.
 //! struct Lengths;
 //!
 //! impl App for Lengths {
-//!     fn on_message(&mut self, peer: &mut Peer<'_>, message: Message<'_>) {
-//!         peer.send(Message::Text(&message.as_bytes().len().to_string()));
+//!     /// What is kept of each connection: the bytes that it has sent.
+//!     type State = usize;
+//!
+//!     fn on_request(&mut self, request: &Handshake<'_>) -> Result<Accept<usize>, Rejection> {
+//!         request.check_origin(&["https://example.org"])?;
+//!         Ok(Accept::new(0))
+//!     }
+//!
+//!     fn on_message(&mut self, peer: &mut Peer<'_>, sent: &mut usize, message: Message<'_>) {
+//!         *sent += message.as_bytes().len();
+//!         peer.send(Message::Text(&sent.to_string()));
 //!     }
 //! }
 //!
@@ -49,17 +60,25 @@
 mod admission;
 mod app;
 mod config;
+mod context;
+mod deliver;
 mod drain;
 mod end;
 mod error;
 mod expire;
 mod flow;
+mod frame;
 mod handle;
+mod handshake;
 pub mod heartbeat;
+mod hosted;
+mod id;
 mod layout;
 mod listener;
+mod mailbox;
 mod output;
 mod peer;
+mod post;
 mod receive;
 mod rtt;
 mod server;
@@ -68,21 +87,31 @@ mod shard;
 mod stamp;
 mod stats;
 mod thread;
+mod timers;
+mod topics;
 
 pub use admission::Admission;
 pub use app::{Ack, App, Echo};
 pub use config::{Config, SlowConsumer};
+pub use context::Context;
+pub use drain::DrainReport;
 pub use end::{End, Refusal};
 pub use error::ServerError;
+pub use frame::Frame;
 pub use halfopen_driver::{ConnId, DriverKind};
-pub use halfopen_proto::handshake::{Rejection, Request};
+pub use halfopen_proto::handshake::{Answer, PlainRequest, Rejection, Request};
 pub use halfopen_proto::{CloseCode, Message};
+pub use halfopen_wheel::Instant;
 pub use handle::ShardHandle;
+pub use handshake::{Accept, Handshake};
 pub use heartbeat::{Heartbeat, Policy};
+pub use id::PeerId;
 pub use layout::Layout;
 pub use listener::{TcpWatch, listen};
+pub use mailbox::{Mailbox, Posting, SendError};
 pub use peer::{Delivery, Peer};
 pub use rtt::Rtt;
 pub use server::{Outcome, Server, ServerConfig, ServerHandle};
 pub use shard::Shard;
 pub use stats::{DriverStats, Stats};
+pub use topics::SubscribeError;

@@ -5,6 +5,7 @@
 //! is urgent can go before them all. An idle connection owns none of this: chunks and the box that
 //! holds them come from the shard's pool and go back to it.
 
+use crate::Frame;
 use bytes::{Bytes, BytesMut};
 use halfopen_driver::{CHUNK_MAX, Chunk};
 use halfopen_proto::handshake::HeadProgress;
@@ -13,10 +14,13 @@ use halfopen_wheel::Instant;
 use std::collections::VecDeque;
 
 /// The most bytes of an unmasked frame's header (RFC 6455 §5.2).
-const HEADER_MAX: usize = 10;
+pub(crate) const HEADER_MAX: usize = 10;
 
 /// The most payload in one frame that we send.
-const FRAGMENT_MAX: usize = CHUNK_MAX - HEADER_MAX;
+pub(crate) const FRAGMENT_MAX: usize = CHUNK_MAX - HEADER_MAX;
+
+/// The longest shared frame that is copied into a chunk of the connection's own.
+const COPIED_MAX: usize = 1024;
 
 /// A control frame has a header of two bytes and at most 125 of payload (RFC 6455 §5.5).
 pub(crate) const CONTROL_FRAME_MAX: usize = 2 + 125;
@@ -31,6 +35,8 @@ pub(crate) struct Work {
     pub(crate) head: BytesMut,
     /// How far it has been looked at.
     pub(crate) progress: HeadProgress,
+    /// The request is whole, and waits for the peer's address.
+    pub(crate) locating: bool,
     /// Whether the bytes of a slow peer are falling.
     pub(crate) probe: Option<Probe>,
     /// When the first byte came of a message that is not whole.
@@ -39,7 +45,7 @@ pub(crate) struct Work {
     pub(crate) held: BytesMut,
     /// Pongs jump the queue.
     pongs: BytesMut,
-    chunks: VecDeque<BytesMut>,
+    chunks: VecDeque<Chunk>,
     queued: usize,
 }
 
@@ -86,18 +92,66 @@ impl Work {
         pool: &mut Pool,
         encode: impl FnOnce(&mut BytesMut) -> R,
     ) -> R {
-        if self.chunks.back().is_none_or(|tail| tail.len() + len > CHUNK_MAX) {
-            self.chunks.push_back(pool.lend());
+        let has_room =
+            |tail: &Chunk| matches!(tail, Chunk::Own(tail) if tail.len() + len <= CHUNK_MAX);
+        if !self.chunks.back().is_some_and(has_room) {
+            self.chunks.push_back(Chunk::Own(pool.lend()));
         }
-        let tail = self.chunks.back_mut().expect("there is a tail");
+        let Some(Chunk::Own(tail)) = self.chunks.back_mut() else {
+            unreachable!("there is a tail of our own")
+        };
         let before = tail.len();
         let result = encode(tail);
         self.queued += tail.len() - before;
         assert!(tail.len() <= CHUNK_MAX, "a chunk is at most CHUNK_MAX long");
-        if let Some(empty) = self.chunks.pop_back_if(|tail| tail.is_empty()) {
-            pool.give(empty);
+        if let Some(empty) = self.chunks.pop_back_if(|tail| tail.as_bytes().is_empty()) {
+            pool.give_chunk(empty);
         }
         result
+    }
+
+    /// Has `encode` append an answer of HTTP, however long it is: it has no frames, and may be cut
+    /// anywhere.
+    pub(crate) fn head_of_http<R>(
+        &mut self,
+        pool: &mut Pool,
+        encode: impl FnOnce(&mut BytesMut) -> R,
+    ) -> R {
+        let mut rest = pool.lend();
+        let result = encode(&mut rest);
+        self.queued += rest.len();
+        while rest.len() > CHUNK_MAX {
+            self.chunks.push_back(Chunk::Own(rest.split_to(CHUNK_MAX)));
+        }
+        if rest.is_empty() {
+            pool.give(rest);
+        } else {
+            self.chunks.push_back(Chunk::Own(rest));
+        }
+        result
+    }
+
+    /// Appends the body of an answer of HTTP.
+    pub(crate) fn body_of_http(&mut self, mut body: Bytes) {
+        self.queued += body.len();
+        while !body.is_empty() {
+            let piece = body.split_to(body.len().min(CHUNK_MAX));
+            self.chunks.push_back(Chunk::Shared(piece));
+        }
+    }
+
+    /// Appends a message that others get, too. A long one, and one that leaves at once, is not
+    /// copied; short ones that wait gather like those of this connection alone, because a send for
+    /// each would cost more than the copy.
+    pub(crate) fn frame(&mut self, frame: &Frame, pool: &mut Pool) {
+        for piece in frame.pieces() {
+            if piece.len() <= COPIED_MAX && !self.chunks.is_empty() {
+                self.append(piece.len(), pool, |out| out.extend_from_slice(&piece));
+            } else {
+                self.queued += piece.len();
+                self.chunks.push_back(Chunk::Shared(piece));
+            }
+        }
     }
 
     /// Answers the newest ping, unless too many answers wait already: then it stays owed, and a
@@ -118,9 +172,9 @@ impl Work {
     }
 
     /// The chunk that goes next.
-    pub(crate) fn pop(&mut self) -> Option<BytesMut> {
+    pub(crate) fn pop(&mut self) -> Option<Chunk> {
         let chunk = self.chunks.pop_front()?;
-        self.queued -= chunk.len();
+        self.queued -= chunk.as_bytes().len();
         Some(chunk)
     }
 
@@ -128,7 +182,7 @@ impl Work {
     pub(crate) fn clear_output(&mut self, pool: &mut Pool) {
         pool.give(std::mem::take(&mut self.pongs));
         while let Some(chunk) = self.pop() {
-            pool.give(chunk);
+            pool.give_chunk(chunk);
         }
     }
 }
@@ -190,6 +244,7 @@ impl Pool {
         self.give(std::mem::take(&mut work.head));
         self.give(std::mem::take(&mut work.held));
         work.progress = HeadProgress::default();
+        work.locating = false;
         work.probe = None;
         work.message_since = None;
         if self.works.len() < POOL_BUFFERS_MAX {

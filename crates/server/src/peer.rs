@@ -1,9 +1,16 @@
 //! One connection while something happens to it.
 
+use crate::hosted::Hosted;
+use crate::mailbox::Inbox;
 use crate::output::{CONTROL_FRAME_MAX, Pool};
 use crate::session::{Fin, Phase, Session};
 use crate::stamp::StampKey;
-use crate::{Admission, App, Config, End, Refusal, Rtt, Stats};
+use crate::timers::{Timer, Timers};
+use crate::topics::Topics;
+use crate::{
+    Admission, App, Config, Context, End, Frame, PeerId, Refusal, Rtt, SendError, Stats,
+    SubscribeError,
+};
 use bytes::BytesMut;
 use fastrand::Rng;
 use halfopen_driver::{Chunk, ConnId, Op};
@@ -13,16 +20,16 @@ use halfopen_wheel::{Instant, Wheel};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An HTTP error is a few fields beside its reason.
-const REJECTION_MAX: usize = 1024;
-
 /// What the connections of a shard share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) inbox: Inbox,
     pub(crate) config: Config,
     pub(crate) admission: Arc<Admission>,
     pub(crate) wheel: Wheel,
     pub(crate) pool: Pool,
+    pub(crate) topics: Topics,
+    pub(crate) timers: Timers,
     pub(crate) scratch: Scratch,
     pub(crate) rng: Rng,
     pub(crate) stamps: StampKey,
@@ -56,9 +63,14 @@ pub struct Peer<'a> {
 }
 
 impl Peer<'_> {
-    /// The connection's name, unique in its shard while it is open.
-    pub fn id(&self) -> ConnId {
-        self.id
+    /// The connection's name, unique in its server.
+    pub fn id(&self) -> PeerId {
+        PeerId { shard: self.shared.inbox.number, conn: self.id }
+    }
+
+    /// The shard that it is a connection of.
+    pub fn shard(&mut self) -> Context<'_> {
+        Context { now: self.now, shared: self.shared }
     }
 
     /// The round trips of the server's pings on this connection; none before the first pong.
@@ -91,6 +103,62 @@ impl Peer<'_> {
         Delivery::Queued
     }
 
+    /// As [`send`](Self::send), of a message that is encoded already. A long one is not copied.
+    pub fn send_frame(&mut self, frame: &Frame) -> Delivery {
+        let room = self.make_room(frame.payload_len());
+        if room != Delivery::Queued {
+            return room;
+        }
+        self.shared.stats.messages_sent += 1;
+        self.shared.stats.payload_sent += frame.payload_len() as u64;
+        let pool = &mut self.shared.pool;
+        self.session.work.get_or_insert_with(|| pool.lend_work()).frame(frame, pool);
+        Delivery::Queued
+    }
+
+    /// From now on the connection gets what is published on `topic`, until it unsubscribes or ends.
+    /// Once is enough.
+    ///
+    /// A subscriber that reads too slowly is treated like any other peer that does.
+    ///
+    /// # Errors
+    /// It has [`Config::subscriptions_max`] already, the name is longer than 256 bytes, or the
+    /// connection is closing.
+    pub fn subscribe(&mut self, topic: &str) -> Result<(), SubscribeError> {
+        if self.session.phase != Phase::Open {
+            return Err(SubscribeError::Closing);
+        }
+        let Shared { topics, inbox, config, .. } = &mut *self.shared;
+        let since = inbox.post().next_number();
+        topics.subscribe(self.id.index, topic, since, config.subscriptions_max)
+    }
+
+    /// Ends a subscription; whether there was one.
+    pub fn unsubscribe(&mut self, topic: &str) -> bool {
+        self.shared.topics.unsubscribe(self.id.index, topic)
+    }
+
+    /// Sends a message to all subscribers of a topic on all shards, after this call. See
+    /// [`Mailbox::publish`](crate::Mailbox::publish).
+    ///
+    /// # Errors
+    /// [`SendError::Full`] if a shard has no room for it; then nobody gets it.
+    pub fn publish(&mut self, topic: &str, message: impl Into<Frame>) -> Result<(), SendError> {
+        self.shard().publish(topic, message)
+    }
+
+    /// Has [`App::on_peer_timer`](crate::App::on_peer_timer) called with this number once, `after`
+    /// from now or up to a tick later; not any more when it was set to before.
+    pub fn set_timer(&mut self, timer: u8, after: Duration) {
+        let timer = Timer::Peer(self.id.index, timer);
+        self.shared.timers.set(self.now, timer, self.now + after);
+    }
+
+    /// Takes a timer back; whether it was set.
+    pub fn clear_timer(&mut self, timer: u8) -> bool {
+        self.shared.timers.clear(Timer::Peer(self.id.index, timer))
+    }
+
     /// Begins the closing handshake, behind what was sent before. `reason` is cut at 123 bytes.
     ///
     /// The peer has the close timeout to answer; messages that it sends meanwhile are dropped.
@@ -98,10 +166,18 @@ impl Peer<'_> {
         if self.session.phase != Phase::Open {
             return;
         }
+        self.strike_off();
         self.encode_close(Some(code), reason);
         self.shared.stats.count_close(code.get());
         self.session.phase = Phase::Closing;
         self.session.until = self.now + self.shared.config.close_timeout;
+    }
+
+    /// Nothing can be sent to it any more, and other threads are to know.
+    fn strike_off(&self) {
+        if let Some(roll) = self.shared.inbox.post().roll() {
+            roll.strike(self.id);
+        }
     }
 
     pub(crate) fn encode_close(&mut self, code: Option<CloseCode>, reason: &str) -> bool {
@@ -117,8 +193,7 @@ impl Peer<'_> {
         let pool = &mut self.shared.pool;
         let work = self.session.work.get_or_insert_with(|| pool.lend_work());
         pool.give(std::mem::take(&mut work.head));
-        let size = REJECTION_MAX + rejection.reason().len();
-        work.append(size, pool, |out| rejection.encode(out));
+        work.head_of_http(pool, |out| rejection.encode(out));
         self.end(end);
     }
 
@@ -126,6 +201,7 @@ impl Peer<'_> {
     ///
     /// The server ends TCP first (RFC 6455 §7.1.1), and aborts if the peer does not follow.
     pub(crate) fn end(&mut self, end: End) {
+        self.strike_off();
         self.session.end.get_or_insert(end);
         self.session.phase = Phase::Ending;
         self.session.fin = Fin::Wanted;
@@ -134,6 +210,7 @@ impl Peer<'_> {
 
     /// Drops everything: nothing can be delivered to this peer, or it had its time.
     pub(crate) fn abort(&mut self, end: End) {
+        self.strike_off();
         self.session.end.get_or_insert(end);
         self.session.phase = Phase::Aborted;
         self.session.until = Instant::FAR;
@@ -148,9 +225,9 @@ impl Peer<'_> {
     }
 
     /// The end of every event: what has gathered goes out, and the wheel learns the deadline.
-    pub(crate) fn settle<A: App>(&mut self, app: &mut A) {
+    pub(crate) fn settle<A: App>(&mut self, hosted: &mut Hosted<A>) {
         self.flush();
-        self.throttle(app);
+        self.throttle(hosted);
         self.session.forget_old_probe(&self.shared.config);
         if let Some(work) = self.session.work.take_if(|work| work.is_idle()) {
             self.shared.pool.give_work(work);
@@ -170,7 +247,7 @@ impl Peer<'_> {
         if let Some(chunk) = self.next_chunk() {
             self.session.in_flight = true;
             self.session.sent_at = self.now;
-            self.ops.push(Op::Send { id: self.id, chunk: Chunk::Own(chunk) });
+            self.ops.push(Op::Send { id: self.id, chunk });
         }
         if self.session.fin == Fin::Wanted && self.session.queued() == 0 {
             self.session.fin = Fin::Said;
@@ -179,13 +256,13 @@ impl Peer<'_> {
     }
 
     /// Control frames jump the queue; each chunk in it ends at the border of a frame.
-    fn next_chunk(&mut self) -> Option<BytesMut> {
+    fn next_chunk(&mut self) -> Option<Chunk> {
         let has_control = self.session.ping_wanted || self.session.conn.owes_pong();
         if has_control && self.session.phase == Phase::Open {
-            return Some(self.control_frames());
+            return Some(Chunk::Own(self.control_frames()));
         }
         let work = self.session.work.as_mut()?;
-        let chunk = work.take_pongs().or_else(|| work.pop())?;
+        let chunk = work.take_pongs().map(Chunk::Own).or_else(|| work.pop())?;
         self.session.spoke = true;
         Some(chunk)
     }

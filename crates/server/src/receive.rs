@@ -1,11 +1,14 @@
 //! What a peer's bytes do: first the request, then frames.
 
+use crate::handshake::Whence;
 use crate::heartbeat::Beat;
+use crate::hosted::Hosted;
 use crate::output::CONTROL_FRAME_MAX;
 use crate::peer::Shared;
 use crate::session::{Phase, Session};
-use crate::{App, End, Peer, Refusal};
-use halfopen_proto::handshake::{Rejection, Request};
+use crate::{App, End, Handshake, Peer, Refusal};
+use halfopen_driver::{CHUNK_MAX, Ends, Op};
+use halfopen_proto::handshake::{Answer, PlainRequest, Rejection, Request};
 use halfopen_proto::{CloseCode, Incoming, Message, Violation};
 use halfopen_wheel::Instant;
 use std::mem::take;
@@ -13,24 +16,24 @@ use std::mem::take;
 /// The code of a Close frame without one (RFC 6455 §7.1.5).
 const NO_CODE: u16 = 1005;
 
-/// `101 Switching Protocols` has three fields of known length, beside the subprotocol.
-const RESPONSE_MAX: usize = 1024;
-
 impl Peer<'_> {
     /// Bytes have come, whatever they are: the peer lives.
-    pub(crate) fn received<A: App>(&mut self, app: &mut A, bytes: &mut [u8]) {
+    pub(crate) fn received<A: App>(&mut self, hosted: &mut Hosted<A>, bytes: &mut [u8]) {
         self.session.beat.heard(self.now);
         match self.session.phase {
-            Phase::Handshake | Phase::Refusing => self.request(app, bytes),
+            Phase::Handshake | Phase::Refusing => self.request(hosted, bytes),
             Phase::Open if self.session.paused => self.hold(bytes),
-            Phase::Open | Phase::Closing => self.frames_or_hold(app, bytes),
+            Phase::Open | Phase::Closing => self.frames_or_hold(hosted, bytes),
             Phase::Vacant | Phase::Ending | Phase::Aborted => {}
         }
     }
 
     /// Gathers a request until its head is whole. What follows the head are frames already.
-    fn request<A: App>(&mut self, app: &mut A, bytes: &mut [u8]) {
+    fn request<A: App>(&mut self, hosted: &mut Hosted<A>, bytes: &mut [u8]) {
         let work = self.session.work(&mut self.shared.pool);
+        if work.locating {
+            return self.gather_more(bytes);
+        }
         let (mut head, mut progress) = (take(&mut work.head), take(&mut work.progress));
         let is_split = !head.is_empty();
         if is_split {
@@ -39,10 +42,10 @@ impl Peer<'_> {
         let input = if is_split { &mut head[..] } else { &mut bytes[..] };
         // One that comes byte by byte is not read anew for each byte.
         let is_due = progress.is_due(input, &self.shared.config.head);
-        let read = if is_due { self.answer(app, input) } else { None };
+        let read = if is_due { self.answer(hosted, input, Whence::Unasked) } else { None };
         match read {
             Some(used) => {
-                self.frames_or_hold(app, &mut input[used..]);
+                self.frames_or_hold(hosted, &mut input[used..]);
                 self.shared.pool.give(head);
             }
             None if self.session.phase == Phase::Ending => self.shared.pool.give(head),
@@ -57,9 +60,38 @@ impl Peer<'_> {
         }
     }
 
+    /// The request is whole, and what follows it waits until we know where it comes from. No client
+    /// may send before it is answered (RFC 6455 §4.1), so there is not much of it.
+    fn gather_more(&mut self, bytes: &[u8]) {
+        let work = self.session.work(&mut self.shared.pool);
+        work.head.extend_from_slice(bytes);
+        if work.head.len() > self.shared.config.head.bytes_max + CHUNK_MAX {
+            work.locating = false;
+            let rejection = Rejection::new(400, "wait for the answer before you send more");
+            self.refuse(Refusal::Request, End::Refused, &rejection);
+        }
+    }
+
+    /// The kernel has said where the peer comes from; the request is answered.
+    pub(crate) fn located<A: App>(&mut self, hosted: &mut Hosted<A>, ends: Option<Ends>) {
+        let work = self.session.work.as_mut().filter(|_| self.session.phase == Phase::Handshake);
+        let Some(work) = work.filter(|work| work.locating) else { return };
+        work.locating = false;
+        let mut head = take(&mut work.head);
+        if let Some(used) = self.answer(hosted, &head, Whence::Told(ends)) {
+            self.frames_or_hold(hosted, &mut head[used..]);
+        }
+        self.shared.pool.give(head);
+    }
+
     /// Answers the request in `input`, if its head is whole. How long the head is, if it opened the
     /// connection.
-    fn answer<A: App>(&mut self, app: &mut A, input: &[u8]) -> Option<usize> {
+    fn answer<A: App>(
+        &mut self,
+        hosted: &mut Hosted<A>,
+        input: &[u8],
+        whence: Whence,
+    ) -> Option<usize> {
         let is_refusing = self.session.phase == Phase::Refusing;
         match Request::parse(input, &self.shared.config.head) {
             Ok(None) => None,
@@ -67,36 +99,73 @@ impl Peer<'_> {
                 self.refuse_for_now();
                 None
             }
-            Ok(Some((request, used))) => {
-                self.decide(app, &request)?;
-                Some(used)
-            }
+            Ok(Some((request, used))) => match whence {
+                Whence::Unasked if A::WANTS_PEER_ADDR => {
+                    self.locate();
+                    None
+                }
+                Whence::Unasked => self.decide(hosted, &request, None).map(|()| used),
+                Whence::Told(ends) => self.decide(hosted, &request, ends).map(|()| used),
+            },
             Err(rejection) => {
-                let refusal =
-                    if rejection.status() == 426 { Refusal::Upgrade } else { Refusal::Request };
-                self.refuse(refusal, End::Refused, &rejection);
+                self.turn_down(hosted, input, &rejection);
                 None
             }
         }
     }
 
+    /// Asks where the peer comes from.
+    fn locate(&mut self) {
+        self.session.work(&mut self.shared.pool).locating = true;
+        self.ops.push(Op::Locate { id: self.id });
+    }
+
+    /// The request opens no connection. If it is one of plain HTTP, the app may have an answer.
+    fn turn_down<A: App>(&mut self, hosted: &mut Hosted<A>, input: &[u8], rejection: &Rejection) {
+        if rejection.status() != 426 {
+            return self.refuse(Refusal::Request, End::Refused, rejection);
+        }
+        let plain = PlainRequest::parse(input, &self.shared.config.head);
+        match plain.and_then(|plain| hosted.app.on_http(&plain)) {
+            Some(answer) => self.answer_in_http(&answer),
+            None => self.refuse(Refusal::Upgrade, End::Refused, rejection),
+        }
+    }
+
+    fn answer_in_http(&mut self, answer: &Answer) {
+        self.shared.stats.http_answers += 1;
+        let pool = &mut self.shared.pool;
+        let work = self.session.work.get_or_insert_with(|| pool.lend_work());
+        pool.give(take(&mut work.head));
+        work.head_of_http(pool, |out| answer.encode_head(out));
+        work.body_of_http(answer.body().clone());
+        self.end(End::Answered);
+    }
+
     /// The request is valid, and the app's to grant.
-    fn decide<A: App>(&mut self, app: &mut A, request: &Request<'_>) -> Option<()> {
-        match app.on_request(request) {
-            Ok(subprotocol) => {
-                let pool = &mut self.shared.pool;
-                let work = self.session.work.get_or_insert_with(|| pool.lend_work());
-                let size = RESPONSE_MAX + subprotocol.map_or(0, str::len);
-                let accepted = work.append(size, pool, |out| request.accept(subprotocol, &[], out));
-                accepted.expect("an app chooses a subprotocol that was offered");
-                self.open(app);
-                Some(())
-            }
+    fn decide<A: App>(
+        &mut self,
+        hosted: &mut Hosted<A>,
+        request: &Request<'_>,
+        ends: Option<Ends>,
+    ) -> Option<()> {
+        let accept = match hosted.app.on_request(&Handshake::new(request, ends)) {
+            Ok(accept) => accept,
             Err(rejection) => {
                 self.refuse(Refusal::Declined, End::Refused, &rejection);
-                None
+                return None;
             }
+        };
+        let pool = &mut self.shared.pool;
+        let work = self.session.work.get_or_insert_with(|| pool.lend_work());
+        if !work.head_of_http(pool, |out| accept.encode(request, out)) {
+            let fault = Rejection::new(500, "the server made an answer that cannot be sent");
+            self.refuse(Refusal::Fault, End::Refused, &fault);
+            return None;
         }
+        hosted.keep(self.id.index, accept.state);
+        self.open(hosted);
+        Some(())
     }
 
     /// The server has no place, or drains: a client may try again.
@@ -109,7 +178,7 @@ impl Peer<'_> {
         self.refuse(refusal, end, &Rejection::new(503, reason));
     }
 
-    fn open<A: App>(&mut self, app: &mut A) {
+    fn open<A: App>(&mut self, hosted: &mut Hosted<A>) {
         let config = &self.shared.config;
         self.session.phase = Phase::Open;
         self.session.opened = true;
@@ -118,24 +187,27 @@ impl Peer<'_> {
             self.session.beat = Beat::start(self.now, heartbeat, &mut self.shared.rng);
         }
         self.shared.stats.opened += 1;
-        app.on_open(self);
+        if let Some(roll) = self.shared.inbox.post().roll() {
+            roll.enter(self.id);
+        }
+        hosted.tell(self.id.index, |app, state| app.on_open(self, state));
     }
 
-    fn frames_or_hold<A: App>(&mut self, app: &mut A, input: &mut [u8]) {
-        let unread = self.frames(app, input);
+    fn frames_or_hold<A: App>(&mut self, hosted: &mut Hosted<A>, input: &mut [u8]) {
+        let unread = self.frames(hosted, input);
         self.hold(&input[input.len() - unread..]);
     }
 
     /// Does what the frames in `input` say, until the peer has to read first. How many bytes at the
     /// end were not looked at.
-    pub(crate) fn frames<A: App>(&mut self, app: &mut A, mut input: &mut [u8]) -> usize {
+    pub(crate) fn frames<A: App>(&mut self, hosted: &mut Hosted<A>, mut input: &mut [u8]) -> usize {
         while matches!(self.session.phase, Phase::Open | Phase::Closing) {
             if self.is_held_back() {
                 return input.len();
             }
             let Session { conn, .. } = &mut *self.session;
             match conn.receive(&mut input, &self.shared.config.limits, &mut self.shared.scratch) {
-                Ok(Some(incoming)) => self.incoming(app, incoming),
+                Ok(Some(incoming)) => self.incoming(hosted, incoming),
                 Ok(None) => {
                     self.note_unfinished();
                     return 0;
@@ -156,10 +228,10 @@ impl Peer<'_> {
         }
     }
 
-    fn incoming<A: App>(&mut self, app: &mut A, incoming: Incoming<'_>) {
+    fn incoming<A: App>(&mut self, hosted: &mut Hosted<A>, incoming: Incoming<'_>) {
         match &incoming {
-            Incoming::Text(text) => self.message(app, Message::Text(text)),
-            Incoming::Binary(payload) => self.message(app, Message::Binary(payload)),
+            Incoming::Text(text) => self.message(hosted, Message::Text(text)),
+            Incoming::Binary(payload) => self.message(hosted, Message::Binary(payload)),
             Incoming::Ping(_) => self.ping(),
             Incoming::Pong(payload) => self.pong(payload),
             Incoming::Close(code, _) => self.close_received(*code),
@@ -167,7 +239,7 @@ impl Peer<'_> {
         self.shared.scratch.reclaim(incoming);
     }
 
-    fn message<A: App>(&mut self, app: &mut A, message: Message<'_>) {
+    fn message<A: App>(&mut self, hosted: &mut Hosted<A>, message: Message<'_>) {
         self.shared.stats.messages_received += 1;
         self.shared.stats.payload_received += message.as_bytes().len() as u64;
         if let Some(work) = &mut self.session.work {
@@ -179,7 +251,7 @@ impl Peer<'_> {
         if let Some(idle) = self.shared.config.idle_timeout {
             self.session.until = self.now + idle;
         }
-        app.on_message(self, message);
+        hosted.tell(self.id.index, |app, state| app.on_message(self, state, message));
     }
 
     fn ping(&mut self) {

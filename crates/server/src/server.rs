@@ -1,9 +1,13 @@
 //! A whole server: a listener, and shards on threads of their own.
 
 use crate::layout::Wish;
+use crate::mailbox::Exchange;
+use crate::post::Post;
 use crate::thread::{Ended, Running, Start};
-use crate::{Admission, App, Config, Layout, ServerError, Stats, TcpWatch, listen};
-use halfopen_driver::DriverKind;
+use crate::{
+    Admission, App, Config, DrainReport, Layout, Mailbox, ServerError, Stats, TcpWatch, listen,
+};
+use halfopen_driver::{DriverKind, WakeSource, Waker};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::net::SocketAddr;
@@ -75,6 +79,8 @@ pub struct ServerHandle {
 pub struct Outcome {
     /// What all shards have done.
     pub stats: Stats,
+    /// What became of the connections, if it was asked to drain.
+    pub drained: Option<DrainReport>,
     /// Why it ended, if nobody asked it to.
     pub error: Option<ServerError>,
 }
@@ -86,7 +92,7 @@ impl Server {
     ///
     /// # Errors
     /// The address, the descriptor limit, a core or the driver are refused.
-    pub fn start<A: App + Send + 'static>(
+    pub fn start<A: App<State: Send> + Send + 'static>(
         config: &ServerConfig,
         mut app: impl FnMut(usize) -> A,
     ) -> Result<Self, ServerError> {
@@ -99,21 +105,24 @@ impl Server {
         let admission = Arc::new(Admission::new(layout.connections_max.into()));
         let seed = config.seed.map_or_else(random_seed, Ok)?;
 
-        let start = |number: usize| Start {
+        let (exchange, wakes) = exchange(usize::from(layout.shards), &config.shard)?;
+        let start = |number: u16| Start {
             number,
+            exchange: exchange.clone(),
             driver: config.driver,
-            cpu: config.cpus.get(number % config.cpus.len().max(1)).copied(),
+            cpu: config.cpus.get(usize::from(number) % config.cpus.len().max(1)).copied(),
             listener: listener.clone(),
             listener_shared: u32::from(layout.shards) > 1,
             config: Config {
                 connections_max: layout.connections_max_each,
-                seed: seed.wrapping_add(number as u64),
+                seed: seed.wrapping_add(number.into()),
                 ..config.shard
             },
         };
         let (end, ended) = channel();
-        let spawned = (0..usize::from(layout.shards))
-            .map(|number| start(number).spawn(admission.clone(), app(number), end.clone()));
+        let spawned = (0..layout.shards).zip(wakes).map(|(number, wake)| {
+            start(number).spawn(wake, admission.clone(), app(number.into()), end.clone())
+        });
         let (shards, threads): (Vec<_>, Vec<_>) = spawn_all(spawned)?.into_iter().unzip();
         let handle = ServerHandle { shards: shards.into(), admission };
         let server = Self { local_addr, layout, driver: config.driver, handle, threads, ended };
@@ -140,12 +149,20 @@ impl Server {
         self.handle.clone()
     }
 
+    /// Sends to its connections and topics, from any thread and any task.
+    pub fn mailbox(&self) -> Mailbox {
+        self.handle.mailbox()
+    }
+
     /// Waits for its end: after [`ServerHandle::drain`] or [`ServerHandle::stop`], or when a
     /// shard's driver fails, which stops the others.
     pub fn join(self) -> Outcome {
-        let mut outcome = Outcome { stats: Stats::default(), error: None };
+        let mut outcome = Outcome { stats: Stats::default(), drained: None, error: None };
         for ended in self.ended.iter().take(self.threads.len()) {
             outcome.stats.add(&ended.stats);
+            if let Some(drained) = &ended.drained {
+                outcome.drained.get_or_insert_default().add(drained);
+            }
             if let Some(error) = ended.error {
                 self.handle.stop();
                 outcome.error.get_or_insert(error);
@@ -182,6 +199,11 @@ impl ServerHandle {
         }
     }
 
+    /// Sends to the connections and topics of the server, from any thread and any task.
+    pub fn mailbox(&self) -> Mailbox {
+        self.shards[0].handle.mailbox()
+    }
+
     /// Ends at once.
     pub fn stop(&self) {
         for shard in self.shards.iter() {
@@ -205,6 +227,19 @@ impl ServerHandle {
         all.peak = self.admission.peak();
         all
     }
+}
+
+/// The letter boxes of all shards, and where each is woken.
+fn exchange(shards: usize, config: &Config) -> Result<(Exchange, Vec<WakeSource>), ServerError> {
+    let mut posts = Vec::new();
+    let mut wakes = Vec::new();
+    for _ in 0..shards {
+        let (waker, wake) =
+            Waker::new().map_err(|error| ServerError::Os { doing: "making an eventfd", error })?;
+        posts.push(Post::new(waker, config.mailbox_letters, config.mailbox_bytes));
+        wakes.push(wake);
+    }
+    Ok((posts.into(), wakes))
 }
 
 /// Collects the shards, or stops those that run already.

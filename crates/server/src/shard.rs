@@ -3,13 +3,19 @@
 //! The shard finds the session that an event is about, lends it out as a [`Peer`], and settles it
 //! afterwards: what has gathered is sent, and the wheel learns the new deadline.
 
-use crate::drain::Drain;
+use crate::deliver::Letters;
+use crate::drain::{Before, Drain};
 use crate::handle::Command;
+use crate::hosted::Hosted;
+use crate::mailbox::{Exchange, Inbox};
 use crate::output::Pool;
 use crate::peer::Shared;
+use crate::post::Post;
 use crate::session::{Phase, Session};
 use crate::stamp::StampKey;
-use crate::{Admission, App, Config, End, Peer, ShardHandle, Stats};
+use crate::timers::{Timer, Timers, Visit};
+use crate::topics::Topics;
+use crate::{Admission, App, Config, Context, DrainReport, End, Peer, PeerId, ShardHandle, Stats};
 use fastrand::Rng;
 use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Waker};
 use halfopen_proto::{CloseCode, Scratch};
@@ -20,16 +26,21 @@ use std::time::Duration;
 
 /// The connections whose time has come that one call of `on_deadline` looks at. The driver
 /// measures the time and calls again.
-const VISITS_MAX: usize = 48;
+pub(crate) const VISITS_MAX: usize = 48;
 
 /// The connections that one thread serves, their wheel and their app.
 #[derive(Debug)]
-pub struct Shard<A> {
-    app: A,
-    sessions: Vec<Session>,
-    shared: Shared,
+pub struct Shard<A: App> {
+    hosted: Hosted<A>,
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) shared: Shared,
+    pub(crate) letters: Letters,
     commands: Receiver<Command>,
     drain: Option<Drain>,
+    /// Where the shard stood when its drain began.
+    before: Option<Before>,
+    /// What became of it.
+    report: Option<DrainReport>,
     /// Connections that hold a place of the admission.
     open: u32,
     accepting: bool,
@@ -37,21 +48,37 @@ pub struct Shard<A> {
 }
 
 impl<A: App> Shard<A> {
-    /// A shard, and the handle by which other threads speak to it. `waker` is that of the driver
-    /// which will run it; `admission` is shared by all shards of a server.
+    /// The only shard of its server, and the handle by which other threads speak to it. `waker` is
+    /// that of the driver which will run it.
     pub fn new(
         config: Config,
         admission: Arc<Admission>,
         waker: Waker,
         app: A,
     ) -> (Self, ShardHandle) {
-        let (handle, commands) = ShardHandle::new(waker);
+        let post = Post::new(waker, config.mailbox_letters, config.mailbox_bytes);
+        Self::member(config, admission, Arc::new([post]), 0, app)
+    }
+
+    /// One shard of several, which share `admission` and `exchange`.
+    pub(crate) fn member(
+        config: Config,
+        admission: Arc<Admission>,
+        exchange: Exchange,
+        number: u16,
+        app: A,
+    ) -> (Self, ShardHandle) {
+        let inbox = Inbox { exchange: exchange.clone(), number };
+        let (handle, commands) = ShardHandle::new(inbox.post().waker().clone(), exchange);
         let mut rng = Rng::with_seed(config.seed);
         let mut shared = Shared {
+            inbox,
             config,
             admission,
             wheel: Wheel::new(config.wheel(), Instant::from_nanos(0)),
             pool: Pool::default(),
+            topics: Topics::default(),
+            timers: Timers::new(config.wheel()),
             scratch: Scratch::default(),
             stamps: StampKey::new(rng.u64(..)),
             rng,
@@ -63,9 +90,21 @@ impl<A: App> Shard<A> {
         let room = config.connections_max + config.refusals_max;
         let sessions = Vec::with_capacity(room as usize);
         shared.wheel.reserve(room);
-        let (drain, open) = (None, 0);
-        let (accepting, stopped) = (false, false);
-        (Self { app, sessions, shared, commands, drain, open, accepting, stopped }, handle)
+        let hosted = Hosted::new(app, room);
+        let shard = Self {
+            hosted,
+            sessions,
+            shared,
+            letters: Letters::default(),
+            commands,
+            drain: None,
+            before: None,
+            report: None,
+            open: 0,
+            accepting: false,
+            stopped: false,
+        };
+        (shard, handle)
     }
 
     /// What the shard has done so far.
@@ -73,32 +112,38 @@ impl<A: App> Shard<A> {
         Stats { open: u64::from(self.open), ..self.shared.stats.clone() }
     }
 
+    /// What became of the connections, once the shard has drained or was stopped amid it.
+    pub fn drain_report(&self) -> Option<&DrainReport> {
+        self.report.as_ref()
+    }
+
     /// The app.
     pub fn app(&self) -> &A {
-        &self.app
+        &self.hosted.app
     }
 
     /// Lends the session of `id` to `act`, if it is there.
-    fn with(
+    pub(crate) fn with(
         &mut self,
         now: Instant,
         id: ConnId,
         ops: &mut Vec<Op>,
-        act: impl FnOnce(&mut Peer<'_>, &mut A),
+        act: impl FnOnce(&mut Peer<'_>, &mut Hosted<A>),
     ) {
         let Some(session) = self.sessions.get_mut(id.index as usize) else { return };
         if session.generation != id.generation || session.phase == Phase::Vacant {
             return;
         }
         let mut peer = Peer { id, now, session, shared: &mut self.shared, ops };
-        act(&mut peer, &mut self.app);
-        peer.settle(&mut self.app);
+        act(&mut peer, &mut self.hosted);
+        peer.settle(&mut self.hosted);
     }
 
     /// The wheel begins at the clock's zero; it is turned to the present.
     fn started(&mut self, now: Instant) {
         let due = self.shared.wheel.pop(now);
         assert_eq!(due, None, "nothing waits before the start");
+        self.hosted.app.on_start(&mut Context { now, shared: &mut self.shared });
     }
 
     fn opened(&mut self, now: Instant, id: ConnId, ops: &mut Vec<Op>) {
@@ -121,11 +166,16 @@ impl<A: App> Shard<A> {
         self.with(now, id, ops, |_, _| {});
     }
 
-    fn closed(&mut self, id: ConnId, cause: Cause) {
+    fn closed(&mut self, now: Instant, id: ConnId, cause: Cause) {
         let Some(session) = self.sessions.get_mut(id.index as usize) else { return };
         assert_eq!(session.generation, id.generation, "the last event of {id:?} comes once");
         let mut session = std::mem::replace(session, Session::vacant());
         self.shared.wheel.disarm(id.index);
+        self.shared.topics.forget(id.index);
+        self.shared.timers.forget(id.index);
+        if let Some(roll) = self.shared.inbox.post().roll() {
+            roll.strike(id);
+        }
         if let Some(work) = session.work.take() {
             self.shared.pool.give_work(work);
         }
@@ -137,8 +187,11 @@ impl<A: App> Shard<A> {
         }
         let end = session.end.unwrap_or_else(|| end_of(cause));
         *self.shared.stats.ended.entry(end).or_default() += 1;
-        if session.opened {
-            self.app.on_close(id, end);
+        let state = session.opened.then(|| self.hosted.release(id.index)).flatten();
+        if let Some(state) = state {
+            let id = PeerId { shard: self.shared.inbox.number, conn: id };
+            let mut context = Context { now, shared: &mut self.shared };
+            self.hosted.app.on_close(&mut context, id, state, end);
         }
     }
 
@@ -146,7 +199,7 @@ impl<A: App> Shard<A> {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Drain(window) => self.begin_drain(now, window),
-                Command::Stop => self.stop(ops),
+                Command::Stop => self.stop(now, ops),
                 // Who asked may have gone.
                 Command::Snapshot(answer) => drop(answer.try_send(self.stats())),
             }
@@ -154,7 +207,11 @@ impl<A: App> Shard<A> {
     }
 
     fn begin_drain(&mut self, now: Instant, window: Duration) {
-        self.shared.draining = true;
+        if !std::mem::replace(&mut self.shared.draining, true) {
+            let open = u64::from(self.open + self.shared.refusing);
+            self.before = Some(Before::new(now, open, &self.shared.stats));
+            self.hosted.app.on_drain(&mut Context { now, shared: &mut self.shared }, window);
+        }
         let id = |(index, session): (usize, &Session)| {
             let id = ConnId { index: index as u32, generation: session.generation };
             (session.phase != Phase::Vacant).then_some(id)
@@ -164,9 +221,28 @@ impl<A: App> Shard<A> {
         self.drain = Some(Drain::new(order, now, window));
     }
 
-    fn stop(&mut self, ops: &mut Vec<Op>) {
+    fn stop(&mut self, now: Instant, ops: &mut Vec<Op>) {
         if !std::mem::replace(&mut self.stopped, true) {
+            self.report = self.before.as_ref().map(|before| before.report(now, &self.shared.stats));
             ops.push(Op::Stop);
+        }
+    }
+
+    /// Does what the app's timers are for.
+    fn ring(&mut self, now: Instant, ops: &mut Vec<Op>) {
+        for _ in 0..VISITS_MAX {
+            match self.shared.timers.visit(now) {
+                None => return,
+                Some(Visit::Early) => {}
+                Some(Visit::Due(Timer::App(timer))) => {
+                    self.hosted.app.on_timer(&mut Context { now, shared: &mut self.shared }, timer);
+                }
+                Some(Visit::Due(Timer::Peer(index, timer))) => {
+                    let generation = self.sessions[index as usize].generation;
+                    let id = ConnId { index, generation };
+                    self.with(now, id, ops, |peer, hosted| peer.ring(hosted, timer));
+                }
+            }
         }
     }
 
@@ -184,13 +260,13 @@ impl<A: App> Shard<A> {
     }
 
     /// What every call ends with.
-    fn finish(&mut self, ops: &mut Vec<Op>) {
+    fn finish(&mut self, now: Instant, ops: &mut Vec<Op>) {
         if self.stopped {
             return;
         }
         self.admit(ops);
         if self.shared.draining && self.open == 0 && self.shared.refusing == 0 {
-            self.stop(ops);
+            self.stop(now, ops);
         }
     }
 }
@@ -201,17 +277,24 @@ impl<A: App> Engine for Shard<A> {
             Event::Started => self.started(now),
             Event::Opened { id, .. } => self.opened(now, id, ops),
             Event::Received { id, bytes } => {
-                self.with(now, id, ops, |peer, app| peer.received(app, bytes));
+                self.with(now, id, ops, |peer, hosted| peer.received(hosted, bytes));
             }
             Event::Sent { id, chunk, at } => {
                 self.with(now, id, ops, |peer, _| peer.sent(chunk, at));
             }
             Event::Probed { id, queued } => self.with(now, id, ops, |peer, _| peer.probed(queued)),
-            Event::Closed { id, cause } => self.closed(id, cause),
-            Event::Woken => self.commanded(now, ops),
-            Event::Refused { .. } | Event::Located { .. } => {}
+            Event::Closed { id, cause } => self.closed(now, id, cause),
+            Event::Woken => {
+                self.keep_roll();
+                self.deliver(now, ops);
+                self.commanded(now, ops);
+            }
+            Event::Located { id, ends } => {
+                self.with(now, id, ops, |peer, hosted| peer.located(hosted, ends));
+            }
+            Event::Refused { .. } => {}
         }
-        self.finish(ops);
+        self.finish(now, ops);
     }
 
     fn on_deadline(&mut self, now: Instant, heard: Heard, ops: &mut Vec<Op>) {
@@ -224,16 +307,30 @@ impl<A: App> Engine for Shard<A> {
             let Some(id) = self.drain.as_mut().and_then(|drain| drain.pop(now)) else { break };
             self.with(now, id, ops, |peer, _| peer.send_away());
         }
-        self.finish(ops);
+        self.ring(now, ops);
+        if self.letters.backlog.is_some() {
+            self.deliver(now, ops);
+        }
+        self.finish(now, ops);
     }
 
     fn deadline(&self) -> Option<Instant> {
         let drain = self.drain.as_ref().and_then(Drain::deadline);
-        [self.shared.wheel.next_wake(), drain].into_iter().flatten().min()
+        let timers = self.shared.timers.deadline();
+        let due = [self.shared.wheel.next_wake(), drain, timers, self.letters.backlog];
+        due.into_iter().flatten().min()
     }
 }
 
 impl Peer<'_> {
+    /// A timer of this connection fires.
+    fn ring<A: App>(&mut self, hosted: &mut Hosted<A>, timer: u8) {
+        if self.session.phase == Phase::Open {
+            let index = self.id.index;
+            hosted.tell(index, |app, state| app.on_peer_timer(self, state, timer));
+        }
+    }
+
     /// The shard drains, and this one's turn has come.
     fn send_away(&mut self) {
         match self.session.phase {

@@ -22,6 +22,8 @@ pub struct Stats {
     pub peak: u64,
     /// Requests that were answered with an HTTP error.
     pub refused: BTreeMap<Refusal, u64>,
+    /// Requests of plain HTTP that the app answered.
+    pub http_answers: u64,
     /// How connections ended.
     pub ended: BTreeMap<End, u64>,
     /// Close frames that began a closing handshake, from either side, by code (1005: none given).
@@ -46,6 +48,8 @@ pub struct Stats {
     pub messages_dropped: u64,
     /// Bytes in messages that were dropped.
     pub payload_dropped: u64,
+    /// Letters to connections that had gone meanwhile.
+    pub undeliverable: u64,
     /// Times that a peer was not read from because it did not read.
     pub pauses: u64,
     /// From the making of a ping to its pong, ns.
@@ -87,6 +91,7 @@ impl Default for Stats {
             open: 0,
             peak: 0,
             refused: BTreeMap::new(),
+            http_answers: 0,
             ended: BTreeMap::new(),
             closed: BTreeMap::new(),
             pings_sent: 0,
@@ -99,6 +104,7 @@ impl Default for Stats {
             payload_sent: 0,
             messages_dropped: 0,
             payload_dropped: 0,
+            undeliverable: 0,
             pauses: 0,
             rtt_ns: latency_histogram(),
             lateness_ns: latency_histogram(),
@@ -116,6 +122,7 @@ impl Stats {
         self.open += other.open;
         self.peak += other.peak;
         add_map(&mut self.refused, &other.refused);
+        self.http_answers += other.http_answers;
         add_map(&mut self.ended, &other.ended);
         add_map(&mut self.closed, &other.closed);
         self.pings_sent += other.pings_sent;
@@ -128,6 +135,7 @@ impl Stats {
         self.payload_sent += other.payload_sent;
         self.messages_dropped += other.messages_dropped;
         self.payload_dropped += other.payload_dropped;
+        self.undeliverable += other.undeliverable;
         self.pauses += other.pauses;
         self.rtt_ns += &other.rtt_ns;
         self.lateness_ns += &other.lateness_ns;

@@ -1,7 +1,8 @@
 //! A shard on a thread of its own.
 
-use crate::{Admission, App, Config, ServerError, Shard, ShardHandle, Stats};
-use halfopen_driver::{Counters, DriverKind, WakeSource, Waker};
+use crate::mailbox::{Exchange, enter_shard};
+use crate::{Admission, App, Config, DrainReport, ServerError, Shard, ShardHandle, Stats};
+use halfopen_driver::{Counters, DriverKind, WakeSource};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::any::Any;
 use std::io;
@@ -13,7 +14,8 @@ use std::thread::JoinHandle;
 
 /// What a shard's thread begins with.
 pub(crate) struct Start {
-    pub(crate) number: usize,
+    pub(crate) number: u16,
+    pub(crate) exchange: Exchange,
     pub(crate) driver: DriverKind,
     /// The core to run on; none: any.
     pub(crate) cpu: Option<usize>,
@@ -33,19 +35,20 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) stats: Stats,
+    pub(crate) drained: Option<DrainReport>,
     pub(crate) error: Option<ServerError>,
 }
 
 impl Start {
-    pub(crate) fn spawn<A: App + Send + 'static>(
+    pub(crate) fn spawn<A: App<State: Send> + Send + 'static>(
         self,
+        wake: WakeSource,
         admission: Arc<Admission>,
         app: A,
         end: Sender<Ended>,
     ) -> Result<(Running, JoinHandle<()>), ServerError> {
-        let (waker, wake) =
-            Waker::new().map_err(|error| ServerError::Os { doing: "making an eventfd", error })?;
-        let (mut shard, handle) = Shard::new(self.config, admission, waker, app);
+        let exchange = self.exchange.clone();
+        let (mut shard, handle) = Shard::member(self.config, admission, exchange, self.number, app);
         let counters = Arc::new(Counters::default());
         let driver = self.driver_config(wake, counters.clone());
         let thread = std::thread::Builder::new().name(format!("shard-{}", self.number));
@@ -54,9 +57,10 @@ impl Start {
             let ran = catch_unwind(AssertUnwindSafe(|| self.run(&mut shard, driver)));
             let error = ran.unwrap_or_else(|panic| Err(self.panicked(&*panic))).err();
             let stats = Stats { driver: counted.as_ref().into(), ..shard.stats() };
+            let drained = shard.drain_report().cloned();
             // The mailbox closes before the word goes out, so that nobody waits for an answer.
             drop(shard);
-            let _ = end.send(Ended { stats, error });
+            let _ = end.send(Ended { stats, drained, error });
         };
         let thread = thread
             .spawn(run)
@@ -78,7 +82,7 @@ impl Start {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let message = text.unwrap_or("without a word").to_owned();
-        ServerError::Panic { shard: self.number, message }
+        ServerError::Panic { shard: self.number.into(), message }
     }
 
     fn pin(&self) -> Result<(), ServerError> {
@@ -100,7 +104,8 @@ impl Start {
         config: halfopen_driver::Config,
     ) -> Result<(), ServerError> {
         self.pin()?;
+        enter_shard();
         let result = self.driver.run(shard, config);
-        result.map_err(|error| ServerError::Driver { shard: self.number, error })
+        result.map_err(|error| ServerError::Driver { shard: self.number.into(), error })
     }
 }

@@ -5,7 +5,10 @@ mod world;
 use bytes::BytesMut;
 use halfopen_driver::Cause;
 use halfopen_proto::{CloseCode, Message};
-use halfopen_server::{Ack, App, Config, ConnId, Echo, End, Peer, Refusal};
+use halfopen_server::{
+    Accept, Ack, App, Config, ConnId, Context, Echo, End, Handshake, Peer, PeerId, Refusal,
+    Rejection,
+};
 use proptest::prelude::*;
 use world::{SECOND, Seen, World, config, request, unpinged};
 
@@ -154,19 +157,27 @@ struct Curt {
 }
 
 impl App for Curt {
-    fn on_open(&mut self, peer: &mut Peer<'_>) {
-        self.told.push((peer.id(), None));
+    type State = u32;
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<u32>, Rejection> {
+        Ok(Accept::new(41))
     }
 
-    fn on_message(&mut self, peer: &mut Peer<'_>, _message: Message<'_>) {
+    fn on_open(&mut self, peer: &mut Peer<'_>, state: &mut u32) {
+        *state += 1;
+        self.told.push((peer.id().conn(), None));
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, _state: &mut u32, _message: Message<'_>) {
         peer.send(Message::Text("bye"));
         peer.close(CloseCode::POLICY, "that was all");
         peer.send(Message::Text("too late"));
         peer.close(CloseCode::NORMAL, "too late");
     }
 
-    fn on_close(&mut self, id: ConnId, end: End) {
-        self.told.push((id, Some(end)));
+    fn on_close(&mut self, _shard: &mut Context<'_>, id: PeerId, state: u32, end: End) {
+        assert_eq!(state, 42, "what was kept of it");
+        self.told.push((id.conn(), Some(end)));
     }
 }
 

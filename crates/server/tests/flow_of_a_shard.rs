@@ -4,7 +4,9 @@ mod world;
 
 use halfopen_driver::{CHUNK_MAX, Cause};
 use halfopen_proto::{Connection, Message, Role};
-use halfopen_server::{App, Config, Delivery, Echo, End, Peer, SlowConsumer};
+use halfopen_server::{
+    Accept, App, Config, Delivery, Echo, End, Handshake, Peer, Rejection, SlowConsumer,
+};
 use proptest::prelude::*;
 use world::{SECOND, Seen, World, unpinged};
 
@@ -24,7 +26,13 @@ struct Amplifier {
 }
 
 impl App for Amplifier {
-    fn on_message(&mut self, peer: &mut Peer<'_>, _message: Message<'_>) {
+    type State = ();
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()))
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, _state: &mut (), _message: Message<'_>) {
         self.asked += 1;
         for _ in 0..self.answers {
             let answer = vec![self.asked as u8; self.len];

@@ -4,7 +4,9 @@ mod world;
 
 use halfopen_driver::{Cause, Heard};
 use halfopen_proto::Message;
-use halfopen_server::{App, Config, Echo, End, Heartbeat, Peer, Policy, Rtt};
+use halfopen_server::{
+    Accept, App, Config, Echo, End, Handshake, Heartbeat, Peer, Policy, Rejection, Rtt,
+};
 use world::{MILLI, SECOND, Seen, World, config, unpinged};
 
 const TICK: std::time::Duration = std::time::Duration::from_millis(8);
@@ -99,7 +101,13 @@ fn a_pong_is_measured_once_and_also_when_another_byte_came_before_it() {
 struct Asks(Option<Rtt>);
 
 impl App for Asks {
-    fn on_message(&mut self, peer: &mut Peer<'_>, _message: Message<'_>) {
+    type State = ();
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()))
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, _state: &mut (), _message: Message<'_>) {
         self.0 = peer.rtt();
     }
 }

@@ -15,7 +15,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-const DRIVERS: [DriverKind; 2] = DriverKind::ALL;
+const DRIVERS: [DriverKind; 3] = DriverKind::ALL;
 
 fn asked(url: &str) -> Asked {
     Asked {

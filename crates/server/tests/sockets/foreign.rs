@@ -2,8 +2,8 @@
 
 use crate::rig::{DRIVERS, PATIENCE, drained, start, tcp};
 use halfopen_server::{
-    App, CloseCode, Config, DriverKind, Echo, End, Heartbeat, Message, Peer, Server, ServerConfig,
-    ServerError,
+    Accept, App, CloseCode, Config, DriverKind, Echo, End, Handshake, Heartbeat, Message, Peer,
+    Rejection, Server, ServerConfig, ServerError,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -89,12 +89,18 @@ fn a_client_that_answers_is_kept_and_one_that_does_not_is_aborted() {
 struct Curt;
 
 impl App for Curt {
-    fn on_open(&mut self, peer: &mut Peer<'_>) {
+    type State = ();
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()))
+    }
+
+    fn on_open(&mut self, peer: &mut Peer<'_>, _state: &mut ()) {
         peer.send(Message::Text("go"));
         peer.close(CloseCode::POLICY, "away");
     }
 
-    fn on_message(&mut self, _peer: &mut Peer<'_>, _message: Message<'_>) {}
+    fn on_message(&mut self, _peer: &mut Peer<'_>, _state: &mut (), _message: Message<'_>) {}
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use crate::rig::{
     DRIVERS, Frame, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp,
 };
-use halfopen_server::{App, Echo, End, Message, Peer, Refusal, Rejection, Request, Server};
+use halfopen_server::{
+    Accept, App, Echo, End, Handshake, Message, Peer, Refusal, Rejection, Server,
+};
 use std::io::{Read, Write};
 
 /// A request with `line`, and with the fields of a valid one but those that `instead` names: a
@@ -136,7 +138,9 @@ fn frames_glued_to_the_request_and_a_request_in_pieces_are_served() {
 struct Picky;
 
 impl App for Picky {
-    fn on_request<'r>(&mut self, request: &Request<'r>) -> Result<Option<&'r str>, Rejection> {
+    type State = ();
+
+    fn on_request(&mut self, request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
         if request.path() != "/room" {
             return Err(Rejection::new(404, "there is one room, and it is /room"));
         }
@@ -144,10 +148,10 @@ impl App for Picky {
         if request.header("Authorization").is_none() {
             return Err(Rejection::unauthorized("Bearer", "say who you are").unwrap());
         }
-        Ok(request.subprotocol_among(&["chat.v2"]))
+        Ok(Accept::new(()).subprotocol(request.subprotocol_among(&["chat.v2"])))
     }
 
-    fn on_message(&mut self, peer: &mut Peer<'_>, message: Message<'_>) {
+    fn on_message(&mut self, peer: &mut Peer<'_>, _state: &mut (), message: Message<'_>) {
         peer.send(message);
     }
 }

@@ -6,12 +6,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub(crate) const DRIVERS: [DriverKind; 2] = DriverKind::ALL;
+pub(crate) const DRIVERS: [DriverKind; 3] = DriverKind::ALL;
 
 /// Longer than anything here takes; nothing is asserted about it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) fn start<A: App + Send + 'static>(
+pub(crate) fn start<A: App<State: Send> + Send + 'static>(
     driver: DriverKind,
     config: Config,
     app: fn() -> A,

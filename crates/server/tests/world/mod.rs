@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 use halfopen_driver::{
-    CHUNK_MAX, Cause, Chunk, ConnId, Engine, Event, Heard, Op, Opening, WakeSource, Waker,
+    CHUNK_MAX, Cause, Chunk, ConnId, Ends, Engine, Event, Heard, Op, Opening, WakeSource, Waker,
 };
 use halfopen_proto::handshake::ClientRequest;
 use halfopen_proto::{CloseCode, Connection, Incoming, Limits, Message, Role, Scratch};
@@ -57,7 +57,7 @@ pub(crate) struct Client {
 }
 
 /// A shard, its driver and its peers.
-pub(crate) struct World<A> {
+pub(crate) struct World<A: App> {
     pub(crate) shard: Shard<A>,
     pub(crate) handle: ShardHandle,
     pub(crate) admission: Arc<Admission>,
@@ -69,13 +69,16 @@ pub(crate) struct World<A> {
     /// How far the driver has listened; none: until now.
     pub(crate) heard: Option<Heard>,
     events: VecDeque<(usize, Happened)>,
-    _wake: WakeSource,
+    /// Nobody may ask for an address.
+    pub(crate) forbids_locate: bool,
+    wake: WakeSource,
 }
 
 /// An event that the driver has still to hand over.
 enum Happened {
     Sent(Chunk, Instant),
     Probed(u32),
+    Located(Ends),
     Closed(Cause),
 }
 
@@ -99,7 +102,8 @@ impl<A: App> World<A> {
             probes: 0,
             heard: None,
             events: VecDeque::new(),
-            _wake: wake,
+            forbids_locate: false,
+            wake,
         };
         world.event(Event::Started);
         world
@@ -249,6 +253,7 @@ impl<A: App> World<A> {
             let event = match happened {
                 Happened::Sent(chunk, at) => Event::Sent { id, chunk, at },
                 Happened::Probed(queued) => Event::Probed { id, queued },
+                Happened::Located(ends) => Event::Located { id, ends: Some(ends) },
                 Happened::Closed(cause) => {
                     assert!(self.clients[number].closed.replace(cause).is_none());
                     Event::Closed { id, cause }
@@ -258,6 +263,10 @@ impl<A: App> World<A> {
             self.act(ops);
         }
         self.answer();
+        if self.wake.is_pending() && !self.stopped {
+            self.wake.clear();
+            self.event(Event::Woken);
+        }
     }
 
     fn act(&mut self, ops: Vec<Op>) {
@@ -271,6 +280,10 @@ impl<A: App> World<A> {
                     self.probes += 1;
                     let queued = self.client(id).unacknowledged;
                     self.events.push_back((id.index as usize, Happened::Probed(queued)));
+                }
+                Op::Locate { id } => {
+                    assert!(!self.forbids_locate, "nobody wants the address of {id:?}");
+                    self.events.push_back((id.index as usize, Happened::Located(ends(id))));
                 }
                 Op::Pause { id } => self.client(id).paused = true,
                 Op::Resume { id } => self.client(id).paused = false,
@@ -374,6 +387,12 @@ impl Client {
             });
         }
     }
+}
+
+/// Where a connection comes from, and goes to.
+pub(crate) fn ends(id: ConnId) -> Ends {
+    let port = 1024 + id.index as u16;
+    Ends { local: ([127, 0, 0, 1], 9001).into(), peer: ([127, 0, 0, 2], port).into() }
 }
 
 /// A valid request.
