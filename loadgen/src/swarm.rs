@@ -36,7 +36,7 @@ use crate::plan::Plan;
 use crate::record::{Ending, Loss, Tally, speaks_of_heartbeat};
 use conn::{Conn, Phase};
 use dying::Dying;
-use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Opening as By};
+use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Opening as By, prefetch};
 use halfopen_proto::{CloseCode, Incoming, Limits, Scratch, Violation};
 use halfopen_wheel::{Instant, Wheel, WheelConfig};
 use leaving::Leaving;
@@ -141,6 +141,12 @@ impl Engine for Swarm {
             self.leaving.as_ref().and_then(Leaving::due),
         ];
         deadlines.into_iter().flatten().min()
+    }
+
+    fn foresee(&self, id: ConnId) {
+        if let Some(conn) = self.conns.get(id.index as usize) {
+            prefetch(conn);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod config;
 pub mod epoll;
 #[cfg(target_os = "linux")]
 mod kind;
+mod prefetch;
 #[cfg(target_os = "linux")]
 pub mod ring;
 pub mod seam;
@@ -25,6 +26,7 @@ mod waker;
 pub use config::{Config, Counter, Counters, Error};
 #[cfg(target_os = "linux")]
 pub use kind::{Choice, DriverKind};
+pub use prefetch::prefetch;
 pub use seam::{
     CHUNK_MAX, Cause, Chunk, ConnId, Ends, Engine, Event, Heard, INDEX_MAX, Op, Opening, Severance,
     Token,

@@ -70,6 +70,11 @@ pub trait Engine {
 
     /// When [`Engine::on_deadline`] wants to be called next.
     fn deadline(&self) -> Option<Instant>;
+
+    /// An event about `id` comes soon, if nothing comes between: the engine may have its memory of
+    /// it fetched meanwhile ([`prefetch`](crate::prefetch)). A hint that changes nothing; a driver
+    /// need not give it.
+    fn foresee(&self, _id: ConnId) {}
 }
 
 /// What happened.

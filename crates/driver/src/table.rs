@@ -1,6 +1,6 @@
 //! The table of connections: indices dense from zero, used again with another generation.
 
-use crate::ConnId;
+use crate::{ConnId, prefetch};
 
 pub(crate) struct Table<T> {
     entries: Vec<Entry<T>>,
@@ -47,6 +47,13 @@ impl<T> Table<T> {
     pub(crate) fn at(&mut self, id: ConnId) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.index as usize)?;
         entry.item.as_mut().filter(|_| entry.generation == id.generation)
+    }
+
+    /// The item of that name is wanted soon.
+    pub(crate) fn foresee(&self, id: ConnId) {
+        if let Some(entry) = self.entries.get(id.index as usize) {
+            prefetch(entry);
+        }
     }
 
     pub(crate) fn remove(&mut self, id: ConnId) -> Option<T> {

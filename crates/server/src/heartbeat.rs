@@ -63,6 +63,14 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
+    /// The shortest time from a ping to the next ping.
+    pub(crate) fn pause_min(&self) -> Duration {
+        match self.policy {
+            Policy::Periodic => self.interval,
+            Policy::Idle => self.interval - self.interval / 10,
+        }
+    }
+
     /// From a ping (or from silence) to the next ping.
     fn pause(&self, rng: &mut Rng) -> Duration {
         match self.policy {
@@ -202,6 +210,15 @@ impl Beat {
         }
     }
 
+    /// When to look at it next: not after its deadline, nor after the next ping would be due if the
+    /// answer came. So the answer, which comes almost always, changes nothing.
+    pub fn look(&self, heartbeat: &Heartbeat) -> Instant {
+        match self.state {
+            State::Asked => self.next_ping.min(self.asked + heartbeat.timeout),
+            _ => self.deadline(heartbeat),
+        }
+    }
+
     /// When the ping left that no byte has answered.
     pub fn asked(&self) -> Option<Instant> {
         (self.state == State::Asked).then_some(self.asked)
@@ -224,8 +241,7 @@ impl Beat {
 
     /// The idle policy leaves a peer alone that was heard within the shortest wait.
     fn is_fresh(&self, now: Instant, heartbeat: &Heartbeat) -> bool {
-        let shortest = heartbeat.interval - heartbeat.interval / 10;
-        heartbeat.policy == Policy::Idle && self.last_heard + shortest > now
+        heartbeat.policy == Policy::Idle && self.last_heard + heartbeat.pause_min() > now
     }
 
     fn leave(&mut self) -> Verdict {

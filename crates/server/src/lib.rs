@@ -80,6 +80,7 @@ mod output;
 mod peer;
 mod post;
 mod receive;
+mod row;
 mod rtt;
 mod server;
 mod session;

@@ -3,6 +3,7 @@
 use crate::hosted::Hosted;
 use crate::mailbox::Inbox;
 use crate::output::{CONTROL_FRAME_MAX, Pool};
+use crate::row::Row;
 use crate::session::{Fin, Phase, Session};
 use crate::stamp::StampKey;
 use crate::timers::{Timer, Timers};
@@ -34,9 +35,17 @@ pub(crate) struct Shared {
     pub(crate) rng: Rng,
     pub(crate) stamps: StampKey,
     pub(crate) stats: Stats,
+    /// Round trips that are not in `stats` yet.
+    pub(crate) rtts: Row,
     /// Connections that hold no place of the admission.
     pub(crate) refusing: u32,
     pub(crate) draining: bool,
+}
+
+impl Shared {
+    pub(crate) fn note_rtt(&mut self, rtt: Duration) {
+        self.rtts.note(rtt.as_nanos() as u64, &mut self.stats.rtt_ns);
+    }
 }
 
 /// What became of a message that was given to [`Peer::send`].
@@ -233,10 +242,11 @@ impl Peer<'_> {
             self.shared.pool.give_work(work);
         }
         let deadline = self.session.deadline(&self.shared.config);
-        if deadline != Instant::FAR {
+        if deadline < self.session.armed {
             // What is due already and could not be done comes up again at the next tick.
             let soon = self.now + Duration::from_nanos(1);
-            self.shared.wheel.arm(self.id.index, deadline.max(soon));
+            self.session.armed = deadline.max(soon);
+            self.shared.wheel.arm(self.id.index, self.session.armed);
         }
     }
 

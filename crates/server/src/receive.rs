@@ -273,7 +273,7 @@ impl Peer<'_> {
                 self.session.pongs_due -= 1;
                 self.session.spoke_before &= self.session.pongs_due > 0;
                 self.shared.stats.pongs_matched += 1;
-                self.shared.stats.rtt_ns.saturating_record(rtt.as_nanos() as u64);
+                self.shared.note_rtt(rtt);
                 self.session.beat.measured(rtt);
             }
             None => self.shared.stats.pongs_unsolicited += 1,

@@ -11,13 +11,14 @@ use crate::mailbox::{Exchange, Inbox};
 use crate::output::Pool;
 use crate::peer::Shared;
 use crate::post::Post;
+use crate::row::Row;
 use crate::session::{Phase, Session};
 use crate::stamp::StampKey;
 use crate::timers::{Timer, Timers, Visit};
 use crate::topics::Topics;
 use crate::{Admission, App, Config, Context, DrainReport, End, Peer, PeerId, ShardHandle, Stats};
 use fastrand::Rng;
-use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Waker};
+use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Waker, prefetch};
 use halfopen_proto::{CloseCode, Scratch};
 use halfopen_wheel::{Instant, Wheel};
 use std::sync::Arc;
@@ -83,6 +84,7 @@ impl<A: App> Shard<A> {
             stamps: StampKey::new(rng.u64(..)),
             rng,
             stats: Stats::default(),
+            rtts: Row::default(),
             refusing: 0,
             draining: false,
         };
@@ -109,7 +111,9 @@ impl<A: App> Shard<A> {
 
     /// What the shard has done so far.
     pub fn stats(&self) -> Stats {
-        Stats { open: u64::from(self.open), ..self.shared.stats.clone() }
+        let mut stats = Stats { open: u64::from(self.open), ..self.shared.stats.clone() };
+        self.shared.rtts.record(&mut stats.rtt_ns);
+        stats
     }
 
     /// What became of the connections, once the shard has drained or was stopped amid it.
@@ -137,6 +141,12 @@ impl<A: App> Shard<A> {
         let mut peer = Peer { id, now, session, shared: &mut self.shared, ops };
         act(&mut peer, &mut self.hosted);
         peer.settle(&mut self.hosted);
+    }
+
+    fn foresee_index(&self, index: u32) {
+        if let Some(session) = self.sessions.get(index as usize) {
+            prefetch(session);
+        }
     }
 
     /// The wheel begins at the clock's zero; it is turned to the present.
@@ -298,10 +308,16 @@ impl<A: App> Engine for Shard<A> {
     }
 
     fn on_deadline(&mut self, now: Instant, heard: Heard, ops: &mut Vec<Op>) {
-        for _ in 0..VISITS_MAX {
-            let Some(index) = self.shared.wheel.pop(now) else { break };
-            let generation = self.sessions[index as usize].generation;
-            self.with(now, ConnId { index, generation }, ops, |peer, _| peer.expire(heard));
+        let mut due = [0; VISITS_MAX];
+        let count = self.shared.wheel.pop_many(now, &mut due);
+        for &index in &due[..count] {
+            self.foresee_index(index);
+        }
+        for &index in &due[..count] {
+            let session = &mut self.sessions[index as usize];
+            session.armed = Instant::FAR;
+            let id = ConnId { index, generation: session.generation };
+            self.with(now, id, ops, |peer, _| peer.expire(heard));
         }
         for _ in 0..VISITS_MAX {
             let Some(id) = self.drain.as_mut().and_then(|drain| drain.pop(now)) else { break };
@@ -319,6 +335,10 @@ impl<A: App> Engine for Shard<A> {
         let timers = self.shared.timers.deadline();
         let due = [self.shared.wheel.next_wake(), drain, timers, self.letters.backlog];
         due.into_iter().flatten().min()
+    }
+
+    fn foresee(&self, id: ConnId) {
+        self.foresee_index(id.index);
     }
 }
 

@@ -186,6 +186,33 @@ impl Wheel {
         Some(key)
     }
 
+    /// As many calls of [`pop`](Self::pop) as `keys` has places, or fewer if less is due: how many
+    /// keys were handed over. Of a list the time is worked out once.
+    pub fn pop_many(&mut self, now: Instant, keys: &mut [u32]) -> usize {
+        let mut count = 0;
+        while count < keys.len() {
+            let Some(key) = self.pop(now) else { break };
+            keys[count] = key;
+            count += 1;
+            count += self.pop_list(&mut keys[count..]);
+        }
+        count
+    }
+
+    /// What is left of the list at the cursor, from which a key was just popped.
+    fn pop_list(&mut self, keys: &mut [u32]) -> usize {
+        let slot = self.slot(self.cursor);
+        for (count, place) in keys.iter_mut().enumerate() {
+            let key = self.heads[slot];
+            if key == NONE {
+                return count;
+            }
+            self.unlink(key);
+            *place = key;
+        }
+        keys.len()
+    }
+
     /// Moves the cursor on by whole turns, which changes no slot, as long as every tick of the turn
     /// that it then stands in has fired.
     fn skip_turns(&mut self, now: Instant) {
@@ -213,7 +240,9 @@ impl Wheel {
 
     /// When `tick` fires: strictly increasing in `tick`, because the dither is less than a stride.
     fn fires_at(&self, tick: u64) -> Instant {
-        let dither = if self.dither == 0 { 0 } else { mix(self.seed ^ tick) % self.dither };
+        // The upper half of a product is a fraction of `dither`, and no division.
+        let dither = (u128::from(mix(self.seed ^ tick)) * u128::from(self.dither)) >> 64;
+        let dither = dither as u64;
         self.origin + Duration::from_nanos(tick.saturating_mul(self.stride).saturating_add(dither))
     }
 
@@ -343,6 +372,27 @@ mod tests {
             Wheel::new(config, Instant::default()).fires_at(100)
         };
         assert_ne!(point(1), point(2));
+    }
+
+    #[test]
+    fn many_are_popped_in_the_order_of_one_by_one() {
+        for places in [1, 3, 8, 100] {
+            let [mut one, mut many] = [0, 0].map(|_| wheel(Duration::from_millis(8), 64, 0));
+            for key in 0..50 {
+                let at = Instant::default() + Duration::from_millis(u64::from(key % 7) * 30);
+                one.arm(key, at);
+                many.arm(key, at);
+            }
+            for now in [50, 60, 100, 300].map(|ms| Instant::default() + Duration::from_millis(ms)) {
+                let (mut popped, mut keys) = (Vec::new(), vec![0; places]);
+                while let count @ 1.. = many.pop_many(now, &mut keys) {
+                    popped.extend_from_slice(&keys[..count]);
+                }
+                assert_eq!(popped, drain(&mut one, now));
+                assert_eq!((many.len(), many.next_wake()), (one.len(), one.next_wake()));
+            }
+            assert!(many.is_empty());
+        }
     }
 
     #[test]

@@ -131,7 +131,8 @@ impl Ledger {
         self.tally.pings_seen += 1;
         self.second.pings_seen += 1;
         self.meter.pings_seen.add(1);
-        let slot = (now.saturating_since(self.origin).as_millis() / 100) as usize;
+        let slot = now.as_nanos().saturating_sub(self.origin.as_nanos()) / 100_000_000;
+        let slot = slot as usize;
         if self.tally.pings_per_100ms.len() <= slot {
             self.tally.pings_per_100ms.resize(slot + 1, 0);
         }

@@ -46,8 +46,8 @@ impl Line {
     pub(super) const EMPTY: Self =
         Self { oldest: NONE, in_flight: NONE, unsent: NONE, newest: NONE };
 
-    #[cfg(test)]
-    fn wants_to_send(&self) -> bool {
+    /// Whether messages wait to be sent.
+    pub(super) fn wants_to_send(&self) -> bool {
         self.unsent != NONE
     }
 }

@@ -70,6 +70,9 @@ impl Swarm {
             self.send(index, out, ops);
             return ops.push(Op::Shutdown { id: self.id_of(index) });
         }
+        if self.is_silent(index) {
+            return;
+        }
         let mut out = self.output.lend();
         match self.conns[index].phase {
             Phase::Living => {
@@ -80,6 +83,16 @@ impl Swarm {
             _ => {}
         }
         if out.is_empty() { self.output.put_back(out) } else { self.send(index, out, ops) }
+    }
+
+    /// It lives, and has nothing to say: so it is after each pong.
+    fn is_silent(&self, index: usize) -> bool {
+        let conn = &self.conns[index];
+        let finished = self.output.unfinished.is_empty();
+        conn.phase == Phase::Living
+            && finished
+            && !conn.ws.owes_pong()
+            && !conn.line.wants_to_send()
     }
 
     /// Sends `out`, at most [`CHUNK_MAX`] bytes.

@@ -11,12 +11,13 @@ mod requests;
 
 use super::Options;
 use super::completion::{Completion, Kind, Of, Sending};
-use crate::{Counters, Error};
+use crate::{ConnId, Counters, Error};
 use buffers::Buffers;
 use halfopen_wheel::{Instant, clock};
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue};
 use slab::Slab;
+use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -25,6 +26,10 @@ use std::time::Duration;
 
 /// How long stopping waits for the kernel to let go of what it was given.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many completions are known before their turn: enough for the memory of the last of them to
+/// come before it is its turn, few enough for the CPU to keep account of.
+const AHEAD: usize = 8;
 
 /// How long a system call may wait for a completion.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +53,8 @@ pub(super) struct Queue {
     /// What requests point to that were not submitted yet. Boxed, because it must not move.
     #[expect(clippy::vec_box)]
     arguments: Vec<Box<Arguments>>,
+    /// Completions that were taken out of the ring's own queue to look ahead.
+    ahead: VecDeque<cqueue::Entry>,
     failure: Option<io::Error>,
     counters: Arc<Counters>,
 }
@@ -77,6 +84,7 @@ impl Queue {
             unstamped: Vec::new(),
             stamped: Instant::from_nanos(0),
             arguments: Vec::new(),
+            ahead: VecDeque::with_capacity(AHEAD),
             failure: None,
             counters,
         };
@@ -183,7 +191,10 @@ impl Queue {
     /// Whether there are completions, here or in the kernel's hands.
     pub(super) fn is_waiting(&mut self) -> bool {
         let (_, submissions, completions) = self.ring.split();
-        !completions.is_empty() || submissions.taskrun() || submissions.cq_overflow()
+        !self.ahead.is_empty()
+            || !completions.is_empty()
+            || submissions.taskrun()
+            || submissions.cq_overflow()
     }
 
     /// Whether something that was asked for was not submitted yet.
@@ -195,9 +206,18 @@ impl Queue {
         self.ring.params().cq_entries()
     }
 
-    /// Takes the next completion out of the queue.
-    pub(super) fn next(&mut self) -> Option<Completion> {
-        let entry = self.ring.completion().next()?;
+    /// Takes the next completion out of the queue. `foresee` is told whom one is about that comes
+    /// a little later.
+    pub(super) fn next(&mut self, foresee: impl Fn(ConnId)) -> Option<Completion> {
+        while self.ahead.len() < AHEAD {
+            let next = self.ring.completion().next();
+            let Some(entry) = next else { break };
+            if let Some(id) = self.about(&entry) {
+                foresee(id);
+            }
+            self.ahead.push_back(entry);
+        }
+        let entry = self.ahead.pop_front()?;
         let (kind, id) = Kind::parse(entry.user_data());
         let (result, more) = (entry.result(), cqueue::more(entry.flags()));
         let of = match kind {
@@ -219,6 +239,15 @@ impl Queue {
             Kind::Wake => Of::Wake,
         };
         Some(Completion { of, result, more })
+    }
+
+    /// Whose memory the completion will want; none where it is seldom enough to wait for.
+    fn about(&self, entry: &cqueue::Entry) -> Option<ConnId> {
+        match Kind::parse(entry.user_data()) {
+            (Kind::Receive, id) => Some(id),
+            (Kind::Send, key) => Some(self.sends.get(key.index as usize)?.id),
+            _ => None,
+        }
     }
 
     fn received(&mut self, more: bool, entry: &cqueue::Entry) -> Option<u16> {
@@ -251,7 +280,7 @@ impl Queue {
             if self.enter(wait).is_err() {
                 return;
             }
-            while self.next().is_some() {}
+            while self.next(|_| {}).is_some() {}
             if self.is_quiet() || clock::now() > until {
                 break;
             }

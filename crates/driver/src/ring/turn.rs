@@ -65,10 +65,15 @@ impl<E: Engine> Turns<'_, E> {
     }
 
     fn next_completion(&mut self) -> Option<super::completion::Completion> {
-        if self.driver.stopped {
+        let Self { engine, driver, .. } = self;
+        if driver.stopped {
             return None;
         }
-        self.driver.queue.next()
+        let Driver { queue, table, .. } = &mut **driver;
+        queue.next(|id| {
+            table.foresee(id);
+            engine.foresee(id);
+        })
     }
 
     /// Tells the engine what is new, and carries out what it says to each.
@@ -114,9 +119,21 @@ impl<E: Engine> Turns<'_, E> {
     }
 
     fn carry_out(&mut self, now: Instant) {
+        if self.ops.len() > 1 {
+            self.foresee_ops();
+        }
         for op in self.ops.drain(..) {
             if !self.driver.stopped {
                 self.driver.carry_out(op, now);
+            }
+        }
+    }
+
+    /// A row of pings goes to connections that have nothing in common.
+    fn foresee_ops(&self) {
+        for op in &self.ops {
+            if let Op::Send { id, .. } = op {
+                self.driver.table.foresee(*id);
             }
         }
     }
