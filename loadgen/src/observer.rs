@@ -1,10 +1,12 @@
 //! Watches the server's sockets from outside: when each victim's left ESTABLISHED (*detected*) and
 //! when it was destroyed (*reclaimed*), by sock_diag. No privilege; the same network namespace.
 //!
-//! Every 50 ms a dump asks for the sockets of the server's port in the states to which a server
-//! moves a connection that it lets go, and none other: with 10,000 connections open that is a
-//! tenth of the cost of asking for all. CLOSE-WAIT is not among them, because there the peer has
-//! left and the server still holds on. Between the dumps the kernel tells of every socket that it
+//! While a victim is not found, every 50 ms a dump asks for the sockets of the server's port in the
+//! states to which a server moves a connection that it lets go, and none other: with 10,000
+//! connections open that is a tenth of the cost of asking for all. The kernel still walks over all
+//! of them, so where there are a million the dumps are as far apart as keeps them to a tenth of a
+//! core. CLOSE-WAIT is not among the states, because there the peer has left and the server still
+//! holds on. Between the dumps the kernel tells of every socket that it
 //! destroys; an aborted one is found by that alone.
 
 mod diag;
@@ -29,8 +31,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The time between dumps: how exactly a *detected* is known that no destroy event announced.
+/// The time between dumps: how exactly a *detected* is known that no destroy event announced. Where
+/// a dump takes long it is more, see [`Observer::resolution`].
 pub const RESOLUTION: Duration = Duration::from_millis(50);
+
+/// A dump is followed by so many times its own duration without one.
+const REST: u32 = 9;
 
 /// With the right to, this much of a queue for events; without, what `net.core.rmem_max` allows.
 /// An event takes about 1.3 KB of it.
@@ -69,6 +75,8 @@ struct Shared {
     cpu: AtomicU64,
     /// How often events were lost.
     gaps: AtomicU64,
+    /// The longest time between two dumps, ns.
+    resolution: AtomicU64,
     /// Why the thread gave up.
     failure: Mutex<Option<io::Error>>,
 }
@@ -106,9 +114,7 @@ impl Observer {
             })?;
         }
         let mut fates = self.shared.fates();
-        for (ends, cookie) in found {
-            fates.map(ends, cookie);
-        }
+        fates.map(found);
         Ok(fates.mapped())
     }
 
@@ -126,6 +132,12 @@ impl Observer {
     /// The CPU time that watching has cost so far, to be taken off what the client cost.
     pub fn cpu(&self) -> Duration {
         Duration::from_nanos(self.shared.cpu.load(Ordering::Relaxed))
+    }
+
+    /// The longest time between two dumps: how late a *detected* may have been seen that no destroy
+    /// event announced.
+    pub fn resolution(&self) -> Duration {
+        Duration::from_nanos(self.shared.resolution.load(Ordering::Relaxed)).max(RESOLUTION)
     }
 
     /// How often the kernel's queue overflowed, so that events were lost.
@@ -192,9 +204,13 @@ impl Watch {
         while !self.shared.stop.load(Ordering::Relaxed) {
             self.wait(next_dump)?;
             self.hear()?;
-            if clock::now() >= next_dump {
-                self.dump()?;
-                next_dump = clock::now() + RESOLUTION;
+            let now = clock::now();
+            if now >= next_dump {
+                next_dump = if self.shared.fates().all_found() {
+                    now + RESOLUTION
+                } else {
+                    self.dump_in_time(now)?
+                };
             }
             let cpu = clock_gettime(ClockId::ThreadCPUTime);
             let cpu = cpu.tv_sec as u64 * 1_000_000_000 + cpu.tv_nsec as u64;
@@ -223,21 +239,37 @@ impl Watch {
                 fates.destroyed(cookie, at);
             }
         }
-        if overflowed { self.recount() } else { Ok(()) }
+        if !overflowed {
+            return Ok(());
+        }
+        self.shared.gaps.fetch_add(1, Ordering::Relaxed);
+        // When a run ends, more sockets go at once than anybody wants to hear of.
+        if self.shared.fates().all_found() { Ok(()) } else { self.recount() }
     }
 
     /// After lost news: asks which sockets there still are.
     fn recount(&mut self) -> io::Result<()> {
-        self.shared.gaps.fetch_add(1, Ordering::Relaxed);
-        let known = self.shared.fates().known();
-        let mut alive = HashSet::new();
-        for &family in &self.families {
-            self.diag.dump(family, StateFlags::all(), self.port, |_, socket| {
-                alive.insert(Cookie(socket.socket_id.cookie));
-            })?;
+        loop {
+            let mapped = self.shared.fates().mapped();
+            let mut alive = HashSet::new();
+            for &family in &self.families {
+                self.diag.dump(family, StateFlags::all(), self.port, |_, socket| {
+                    alive.insert(Cookie(socket.socket_id.cookie));
+                })?;
+            }
+            if self.shared.fates().survive(&alive, mapped, clock::now()) {
+                return Ok(());
+            }
         }
-        self.shared.fates().survive(&alive, known, clock::now());
-        Ok(())
+    }
+
+    /// Dumps, and tells when to do it again.
+    fn dump_in_time(&mut self, begun: Instant) -> io::Result<Instant> {
+        self.dump()?;
+        let ended = clock::now();
+        let period = RESOLUTION.max(ended.saturating_since(begun) * (1 + REST));
+        self.shared.resolution.fetch_max(period.as_nanos() as u64, Ordering::Relaxed);
+        Ok(begun + period)
     }
 
     /// Looks who has left ESTABLISHED.

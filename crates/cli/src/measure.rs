@@ -129,21 +129,17 @@ impl Watch {
     }
 
     fn finish(self, until: Instant) -> Result<Observed, Failure> {
-        let (sightings, gaps) = match self.observer {
-            Some(observer) => sightings(observer)?,
-            None => (Vec::new(), 0),
-        };
-        Ok(Observed { by: self.by, sightings, gaps, until })
+        let seen = |of: fn(&Observer) -> u64| self.observer.as_deref().map_or(0, of);
+        let (gaps, resolution) = (seen(Observer::gaps), seen(|o| o.resolution().as_nanos() as u64));
+        let resolution = Duration::from_nanos(resolution);
+        let sightings = self.observer.map_or_else(|| Ok(Vec::new()), sightings)?;
+        Ok(Observed { by: self.by, sightings, gaps, resolution, until })
     }
 }
 
-fn sightings(observer: Arc<Observer>) -> Result<(Vec<Sighting>, u64), Failure> {
-    let gaps = observer.gaps();
+fn sightings(observer: Arc<Observer>) -> Result<Vec<Sighting>, Failure> {
     let observer = Arc::into_inner(observer).expect("the run and the sampler have ended");
-    let sightings = observer
-        .finish()
-        .map_err(|e| Failure::run(format!("the watch of the dead broke off: {e}")))?;
-    Ok((sightings, gaps))
+    observer.finish().map_err(|e| Failure::run(format!("the watch of the dead broke off: {e}")))
 }
 
 /// When the watch ended: when the connections began to be closed. A server that died took its

@@ -140,7 +140,7 @@ impl AsFd for Funerals {
 }
 
 /// The kernel's own name of a socket, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Cookie(pub(super) [u8; 8]);
 
 /// A socket id that asks for nothing in particular.

@@ -6,20 +6,25 @@ use halfopen_wheel::Instant;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
-/// The fates of every socket that was mapped or is watched.
+/// The fates of the server's sockets. Of a million that are mapped a handful die, so a socket of
+/// which nothing else is known is a row in two sorted lists, 64 bytes in all.
 #[derive(Default)]
 pub(super) struct Fates {
-    fates: Vec<Fate>,
-    by_cookie: HashMap<Cookie, usize>,
-    by_ends: HashMap<Ends, usize>,
-    watched: usize,
+    /// The server's sockets, by their ends.
+    mapped: Vec<(Ends, Cookie)>,
+    /// The places of `mapped`, by their cookies.
+    by_cookie: Vec<(Cookie, u32)>,
+    /// What is known of some of them, and of victims that were not mapped.
+    fates: HashMap<Ends, Fate>,
+    /// In the order in which they were named.
+    victims: Vec<Ends>,
     detected: usize,
     reclaimed: usize,
 }
 
 /// A connection as the client sees it. The client's address alone would not do: one port of the
 /// client may be connected to several addresses of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Ends {
     client: (IpAddr, u16),
     server: (IpAddr, u16),
@@ -33,8 +38,8 @@ impl Ends {
     }
 }
 
+#[derive(Default)]
 struct Fate {
-    cookie: Option<Cookie>,
     victim: Option<(SocketAddr, SocketAddr)>,
     detected: Option<Instant>,
     reclaimed: Option<Instant>,
@@ -42,26 +47,26 @@ struct Fate {
 }
 
 impl Fates {
-    /// The server has this socket, in ESTABLISHED.
-    pub(super) fn map(&mut self, ends: Ends, cookie: Cookie) {
-        let index = self.index_of(ends);
-        let fate = &mut self.fates[index];
-        if fate.cookie.is_none() {
-            fate.cookie = Some(cookie);
-            self.by_cookie.insert(cookie, index);
-        }
+    /// The server has these sockets, in ESTABLISHED. One that was mapped before keeps its cookie.
+    pub(super) fn map(&mut self, found: impl IntoIterator<Item = (Ends, Cookie)>) {
+        self.mapped.extend(found);
+        self.mapped.sort_by_key(|&(ends, _)| ends);
+        self.mapped.dedup_by_key(|&mut (ends, _)| ends);
+        let cookies = self.mapped.iter().zip(0..).map(|(&(_, cookie), place)| (cookie, place));
+        self.by_cookie = cookies.collect();
+        self.by_cookie.sort_unstable();
     }
 
     pub(super) fn mapped(&self) -> usize {
-        self.by_cookie.len()
+        self.mapped.len()
     }
 
     /// From now on the connection counts as a victim.
     pub(super) fn watch(&mut self, client: SocketAddr, server: SocketAddr) {
-        let index = self.index_of(Ends::new(client, server));
-        let fate = &mut self.fates[index];
+        let ends = Ends::new(client, server);
+        let fate = self.fates.entry(ends).or_default();
         if fate.victim.replace((client, server)).is_none() {
-            self.watched += 1;
+            self.victims.push(ends);
             self.detected += usize::from(fate.detected.is_some());
             self.reclaimed += usize::from(fate.reclaimed.is_some());
         }
@@ -69,71 +74,70 @@ impl Fates {
 
     /// The socket has left ESTABLISHED.
     pub(super) fn left(&mut self, ends: Ends, at: Instant) {
-        if let Some(&index) = self.by_ends.get(&ends) {
-            self.detect(index, at);
+        if self.fates.contains_key(&ends) || self.cookie_of(ends).is_some() {
+            self.detect(ends, at);
         }
     }
 
     /// The socket was destroyed.
     pub(super) fn destroyed(&mut self, cookie: Cookie, at: Instant) {
-        if let Some(&index) = self.by_cookie.get(&cookie) {
-            self.reclaim(index, at);
+        if let Ok(found) = self.by_cookie.binary_search_by_key(&cookie, |&(cookie, _)| cookie) {
+            let (_, place) = self.by_cookie[found];
+            self.reclaim(self.mapped[place as usize].0, at);
         }
     }
 
-    /// News were lost; `alive` are the sockets that a later dump still found. What is missing from
-    /// it was destroyed in the gap, nobody knows when: the time stays a doubt. Only the first
-    /// `known` can be missing, because the others were mapped while the dump ran.
-    pub(super) fn survive(&mut self, alive: &HashSet<Cookie>, known: usize, at: Instant) {
-        for index in 0..known {
-            let fate = &mut self.fates[index];
-            let missing = fate.cookie.is_some_and(|cookie| !alive.contains(&cookie));
-            if missing && fate.reclaimed.is_none() {
-                fate.doubtful = true;
-                self.reclaim(index, at);
+    /// News were lost; `alive` are the sockets that a later dump still found, begun when so many
+    /// were `mapped`. What is missing from it was destroyed in the gap, nobody knows when: the time
+    /// stays a doubt. False if others were mapped meanwhile, of which the dump says nothing.
+    pub(super) fn survive(&mut self, alive: &HashSet<Cookie>, mapped: usize, at: Instant) -> bool {
+        if mapped != self.mapped.len() {
+            return false;
+        }
+        for place in 0..mapped {
+            let (ends, cookie) = self.mapped[place];
+            let known = || self.fates.get(&ends).is_some_and(|fate| fate.reclaimed.is_some());
+            if !alive.contains(&cookie) && !known() {
+                self.reclaim(ends, at);
+                self.fates.entry(ends).or_default().doubtful = true;
             }
         }
-    }
-
-    /// How many connections are known at all.
-    pub(super) fn known(&self) -> usize {
-        self.fates.len()
+        true
     }
 
     /// How many are watched, were detected, were reclaimed.
     pub(super) fn progress(&self) -> (usize, usize, usize) {
-        (self.watched, self.detected, self.reclaimed)
+        (self.victims.len(), self.detected, self.reclaimed)
+    }
+
+    /// Whether nothing is left to be seen of the victims so far.
+    pub(super) fn all_found(&self) -> bool {
+        let (watched, detected, reclaimed) = self.progress();
+        detected == watched && reclaimed == watched
     }
 
     /// What was seen of each victim.
     pub(super) fn sightings(&self) -> Vec<Sighting> {
-        self.fates.iter().filter_map(Fate::sighting).collect()
+        let seen = |ends: &Ends| self.fates[ends].sighting(self.cookie_of(*ends).is_some());
+        self.victims.iter().filter_map(seen).collect()
     }
 
-    fn index_of(&mut self, ends: Ends) -> usize {
-        *self.by_ends.entry(ends).or_insert_with(|| {
-            self.fates.push(Fate {
-                cookie: None,
-                victim: None,
-                detected: None,
-                reclaimed: None,
-                doubtful: false,
-            });
-            self.fates.len() - 1
-        })
+    fn cookie_of(&self, ends: Ends) -> Option<Cookie> {
+        let found = self.mapped.binary_search_by_key(&ends, |&(ends, _)| ends).ok()?;
+        Some(self.mapped[found].1)
     }
 
-    fn detect(&mut self, index: usize, at: Instant) {
-        let fate = &mut self.fates[index];
+    fn detect(&mut self, ends: Ends, at: Instant) {
+        let fate = self.fates.entry(ends).or_default();
         if fate.detected.is_none() {
             fate.detected = Some(at);
             self.detected += usize::from(fate.victim.is_some());
         }
     }
 
-    fn reclaim(&mut self, index: usize, at: Instant) {
-        self.detect(index, at);
-        let fate = &mut self.fates[index];
+    fn reclaim(&mut self, ends: Ends, at: Instant) {
+        self.detect(ends, at);
+        let fate = self.fates.entry(ends).or_default();
         if fate.reclaimed.is_none() {
             fate.reclaimed = Some(at);
             self.reclaimed += usize::from(fate.victim.is_some());
@@ -142,7 +146,7 @@ impl Fates {
 }
 
 impl Fate {
-    fn sighting(&self) -> Option<Sighting> {
+    fn sighting(&self, observable: bool) -> Option<Sighting> {
         let (client, server) = self.victim?;
         Some(Sighting {
             client,
@@ -150,7 +154,7 @@ impl Fate {
             detected: self.detected,
             reclaimed: self.reclaimed,
             doubtful: self.doubtful,
-            observable: self.cookie.is_some(),
+            observable,
         })
     }
 }
@@ -176,7 +180,7 @@ mod tests {
 
     fn one_mapped() -> Fates {
         let mut fates = Fates::default();
-        fates.map(ends(CLIENT, SERVER), cookie(1));
+        fates.map([(ends(CLIENT, SERVER), cookie(1))]);
         fates
     }
 
@@ -209,7 +213,7 @@ mod tests {
     #[test]
     fn one_client_port_may_serve_two_connections() {
         let mut fates = one_mapped();
-        fates.map(ends(CLIENT, "127.0.0.2:9001"), cookie(2));
+        fates.map([(ends(CLIENT, "127.0.0.2:9001"), cookie(2))]);
         watch(&mut fates, CLIENT, SERVER);
         fates.left(ends(CLIENT, "127.0.0.2:9001"), at(5));
         assert_eq!(fates.progress(), (1, 0, 0));
@@ -218,7 +222,7 @@ mod tests {
     #[test]
     fn a_mapped_address_is_the_plain_one() {
         let mut fates = Fates::default();
-        fates.map(ends("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:9001"), cookie(1));
+        fates.map([(ends("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:9001"), cookie(1))]);
         watch(&mut fates, CLIENT, SERVER);
         assert!(fates.sightings()[0].observable);
     }
@@ -226,20 +230,33 @@ mod tests {
     #[test]
     fn what_vanished_in_a_gap_is_reclaimed_with_a_doubt() {
         let mut fates = one_mapped();
-        fates.map(ends("127.0.0.1:40001", SERVER), cookie(2));
+        fates.map([(ends("127.0.0.1:40001", SERVER), cookie(2))]);
         watch(&mut fates, CLIENT, SERVER);
         watch(&mut fates, "127.0.0.1:40001", SERVER);
-        fates.survive(&HashSet::from([cookie(2)]), 2, at(8));
+        assert!(!fates.survive(&HashSet::new(), 1, at(7)), "the second was mapped later");
+        assert_eq!(fates.progress(), (2, 0, 0));
+        assert!(fates.survive(&HashSet::from([cookie(2)]), 2, at(8)));
         assert_eq!(fates.progress(), (2, 1, 1));
         let doubts: Vec<_> = fates.sightings().iter().map(|seen| seen.doubtful).collect();
         assert_eq!(doubts, [true, false]);
     }
 
     #[test]
+    fn a_socket_that_is_mapped_again_keeps_its_first_cookie() {
+        let mut fates = one_mapped();
+        fates.map([(ends(CLIENT, SERVER), cookie(2))]);
+        watch(&mut fates, CLIENT, SERVER);
+        fates.destroyed(cookie(2), at(6));
+        assert_eq!((fates.mapped(), fates.progress()), (1, (1, 0, 0)));
+        fates.destroyed(cookie(1), at(7));
+        assert_eq!(fates.progress(), (1, 1, 1));
+    }
+
+    #[test]
     fn a_victim_that_was_never_mapped_is_unobservable() {
         let mut fates = Fates::default();
         watch(&mut fates, CLIENT, SERVER);
-        fates.survive(&HashSet::new(), 1, at(8));
+        assert!(fates.survive(&HashSet::new(), 0, at(8)));
         let seen = fates.sightings()[0];
         assert!(!seen.observable && seen.detected.is_none() && !seen.doubtful);
     }

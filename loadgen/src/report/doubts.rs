@@ -2,6 +2,7 @@
 
 use super::input::{Input, Phase};
 use super::schema::{Doubt, Figures, MachineBlock};
+use crate::observer::RESOLUTION;
 use crate::sample::Point;
 use crate::stats::is_supported;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(super) fn all(input: &Input<'_>, figures: &Figures, machine: &MachineBlock) 
         foreign_cpu(machine),
         shared_cores(input),
         lost_news(input),
+        seldom_looks(input),
         no_observer(figures),
         late_pings(figures),
         failed(figures, "descriptor", OUT_OF_DESCRIPTORS),
@@ -135,6 +137,17 @@ fn lost_news(input: &Input<'_>) -> Option<Doubt> {
         input.observed.gaps
     );
     doubt("observer_lost_events", message, "sysctl -w net.core.rmem_max=67108864")
+}
+
+/// Beyond twice the usual time between two looks.
+fn seldom_looks(input: &Input<'_>) -> Option<Doubt> {
+    let resolution = Some(input.observed.resolution).filter(|&time| time > 2 * RESOLUTION)?;
+    let message = format!(
+        "the server has so many sockets that they were looked at every {:.1} s only, so a detection \
+         that no destroyed socket announced may be seen as late as that",
+        resolution.as_secs_f64()
+    );
+    doubt("seldom_looks", message, "fewer connections; what the server aborts is seen at once")
 }
 
 fn no_observer(figures: &Figures) -> Option<Doubt> {

@@ -83,6 +83,8 @@ pub struct Observed {
     pub sightings: Vec<Sighting>,
     /// How often the kernel's news of them were lost.
     pub gaps: u64,
+    /// The longest time between two looks at the server's sockets.
+    pub resolution: Duration,
     /// When the watch ended.
     pub until: Instant,
 }

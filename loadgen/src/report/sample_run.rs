@@ -4,7 +4,7 @@ use super::input::{Ending, Input, Observed, Phase, ServerSide};
 use super::schema::{ObserverKind, Report};
 use super::{Histograms, build};
 use crate::death::Death;
-use crate::observer::Sighting;
+use crate::observer::{RESOLUTION, Sighting};
 use crate::plan::{Expect, Kill, KillAt, MessageKind, Plan, ServerPing, Watch};
 use crate::record::{Tally, Victim};
 use crate::sample::proc::{Carried, MachineTicks, Memory, TcpCounters};
@@ -80,6 +80,7 @@ impl Run {
                 by: Some(ObserverKind::SockDiag),
                 sightings: self.sightings.clone(),
                 gaps: 0,
+                resolution: RESOLUTION,
                 until: at(21.0),
             },
             samples: &self.samples,
