@@ -4,7 +4,11 @@
 //! rates all that does not depend on the rate falls out. The `halfopen` program and the floor are
 //! measured in turns, forth and back, so that a drift of the machine meets both alike, and the
 //! floor is measured against itself, which tells how much of a difference is noise.
+//!
+//! A *pair* is one way over the ladder, all columns at each rate: it gives one slope of each column,
+//! and so one ratio. The interval of a ratio comes from drawing whole pairs anew.
 
+pub mod markdown;
 pub mod sides;
 pub mod slope;
 
@@ -33,17 +37,14 @@ pub enum Column {
     FloorAgain,
 }
 
-/// Forth and back: the mean time of each column in it is the same.
-pub const ROUND: [Column; 6] = {
-    use Column::{Floor, FloorAgain, Halfopen};
-    [Halfopen, Floor, FloorAgain, FloorAgain, Floor, Halfopen]
-};
+/// The order at each rate, in one pair; in the next it is turned round.
+pub const ORDER: [Column; 3] = [Column::Halfopen, Column::Floor, Column::FloorAgain];
 
 /// One run of one column.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Run {
-    /// In which block; a block goes once over the ladder.
-    pub block: usize,
+    /// In which pair.
+    pub pair: usize,
     /// Whose.
     pub column: Column,
     /// What came of it.
@@ -51,7 +52,7 @@ pub struct Run {
     pub point: Point,
 }
 
-/// Goes over the ladder once for each block, upwards and downwards in turn.
+/// Goes over the ladder once for each pair: two pairs upwards, forth and back, then two downwards.
 ///
 /// # Errors
 /// A process did not start, or ended early, or lost connections.
@@ -59,21 +60,17 @@ pub fn measure(
     sides: &Sides,
     setup: &Setup,
     rates: &[u32],
-    blocks: usize,
+    pairs: usize,
     mut progress: impl FnMut(&Run),
 ) -> anyhow::Result<Vec<Run>> {
     let mut runs = Vec::new();
-    for block in 0..blocks {
-        let mut ladder = rates.to_vec();
-        if block % 2 == 1 {
-            ladder.reverse();
-        }
-        for (rate, column) in ladder.iter().flat_map(|&rate| ROUND.map(|column| (rate, column))) {
+    for pair in 0..pairs {
+        for (rate, column) in way(rates, pair) {
             let side = match column {
                 Column::Halfopen => &sides.halfopen,
                 Column::Floor | Column::FloorAgain => &sides.floor,
             };
-            let run = Run { block, column, point: side.run(setup, rate)? };
+            let run = Run { pair, column, point: side.run(setup, rate)? };
             progress(&run);
             runs.push(run);
         }
@@ -81,17 +78,40 @@ pub fn measure(
     Ok(runs)
 }
 
+/// The runs of one pair, in their order.
+fn way(rates: &[u32], pair: usize) -> Vec<(u32, Column)> {
+    let (mut rates, mut order) = (rates.to_vec(), ORDER);
+    if pair % 4 >= 2 {
+        rates.reverse();
+    }
+    if pair % 2 == 1 {
+        order.reverse();
+    }
+    rates.into_iter().flat_map(|rate| order.map(|column| (rate, column))).collect()
+}
+
 /// The result of a measurement, as it is printed for `--json`.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The name and version of this form.
     pub schema: &'static str,
-    /// Connections in every run.
-    pub connections: u32,
+    /// The release of the kernel.
+    pub kernel: String,
     /// Seconds of a run that count.
     pub window_s: f64,
+    /// One for each number of connections.
+    pub steps: Vec<Step>,
+}
+
+/// The result with one number of connections.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// Connections in every run.
+    pub connections: u32,
+    /// Rings of each process.
+    pub rings: u32,
     /// How many times the ladder was gone over.
-    pub blocks: usize,
+    pub pairs: usize,
     /// CPU a heartbeat, both ends together, in µs.
     pub both_ends_us: Columns,
     /// The server's part of it.
@@ -118,44 +138,45 @@ pub struct Columns {
 }
 
 impl Report {
+    /// Of these steps.
+    pub fn new(window_s: f64, steps: Vec<Step>) -> Self {
+        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        Self { schema: "halfopen.heartbeat-cost/2", kernel, window_s, steps }
+    }
+}
+
+impl Step {
     /// Draws the conclusions from the runs.
     pub fn new(setup: &Setup, runs: Vec<Run>) -> Self {
         let both = |point: &Point| point.server_cpu_us + point.client_cpu_us;
-        let slopes = |column| slopes(&runs, column, both);
-        let [halfopen, floor, again] =
-            [Column::Halfopen, Column::Floor, Column::FloorAgain].map(slopes);
+        let [halfopen, floor, again] = ORDER.map(|column| slopes(&runs, column, both));
         Self {
-            schema: "halfopen.heartbeat-cost/1",
             connections: setup.connections,
-            window_s: setup.window.as_secs_f64(),
-            blocks: halfopen.len(),
+            rings: setup.rings,
+            pairs: halfopen.len(),
             both_ends_us: columns(&runs, both),
             server_us: columns(&runs, |point| point.server_cpu_us),
             client_us: columns(&runs, |point| point.client_cpu_us),
-            ratio: estimate(halfopen.len(), |blocks| ratio(&halfopen, &floor, blocks)),
-            ratio_of_the_same: estimate(floor.len(), |blocks| ratio(&again, &floor, blocks)),
+            ratio: estimate(halfopen.len(), |pairs| ratio(&halfopen, &floor, pairs)),
+            ratio_of_the_same: estimate(floor.len(), |pairs| ratio(&again, &floor, pairs)),
             runs,
         }
     }
 }
 
 fn columns(runs: &[Run], cost: impl Fn(&Point) -> f64 + Copy) -> Columns {
-    let of = |column| {
+    let [halfopen, floor, floor_again] = ORDER.map(|column| {
         let slopes = slopes(runs, column, cost);
-        estimate(slopes.len(), |blocks| mean(&slopes, blocks))
-    };
-    Columns {
-        halfopen: of(Column::Halfopen),
-        floor: of(Column::Floor),
-        floor_again: of(Column::FloorAgain),
-    }
+        estimate(slopes.len(), |pairs| mean(&slopes, pairs))
+    });
+    Columns { halfopen, floor, floor_again }
 }
 
-/// CPU a heartbeat in each block.
+/// CPU a heartbeat in each pair.
 fn slopes(runs: &[Run], column: Column, cost: impl Fn(&Point) -> f64) -> Vec<f64> {
-    let blocks = runs.iter().map(|run| run.block + 1).max().unwrap_or(0);
-    let of_block = |block| {
-        let mine = runs.iter().filter(|run| run.block == block && run.column == column);
+    let pairs = runs.iter().map(|run| run.pair + 1).max().unwrap_or(0);
+    let of_pair = |pair| {
+        let mine = runs.iter().filter(|run| run.pair == pair && run.column == column);
         let points: Vec<_> = mine
             .map(|run| {
                 (run.point.heartbeats / run.point.window_s, cost(&run.point) / run.point.window_s)
@@ -163,7 +184,7 @@ fn slopes(runs: &[Run], column: Column, cost: impl Fn(&Point) -> f64) -> Vec<f64
             .collect();
         slope::least_squares(&points)
     };
-    (0..blocks).map(of_block).collect()
+    (0..pairs).map(of_pair).collect()
 }
 
 #[cfg(test)]
@@ -171,30 +192,45 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    #[test]
-    fn a_made_up_cost_is_found_again() {
+    /// A step in which `halfopen` costs one and a half times what the floor costs.
+    pub(super) fn made_up() -> Step {
         let mut runs = Vec::new();
-        for block in 0..4 {
-            for rate in [0.0, 5_000.0, 10_000.0] {
-                for column in ROUND {
-                    let each = if column == Column::Halfopen { 15.0 } else { 10.0 };
-                    let point = Point {
-                        window_s: 2.0,
-                        heartbeats: rate * 2.0,
-                        server_cpu_us: 2.0 * (3_000.0 + each * rate),
-                        client_cpu_us: 2.0 * (1_000.0 + each * rate),
-                        syscalls: None,
-                    };
-                    runs.push(Run { block, column, point });
-                }
+        for pair in 0..4 {
+            for (rate, column) in way(&[0, 5_000, 10_000], pair) {
+                let each = if column == Column::Halfopen { 15.0 } else { 10.0 };
+                let rate = f64::from(rate);
+                let point = Point {
+                    window_s: 2.0,
+                    heartbeats: rate * 2.0,
+                    server_cpu_us: 2.0 * (3_000.0 + each * rate),
+                    client_cpu_us: 2.0 * (1_000.0 + each * rate),
+                    syscalls: None,
+                };
+                runs.push(Run { pair, column, point });
             }
         }
-        let setup = Setup { connections: 10, window: Duration::from_secs(2), ..Setup::default() };
-        let report = Report::new(&setup, runs);
-        assert_eq!(report.blocks, 4);
-        assert!((report.both_ends_us.halfopen.value - 30.0).abs() < 1e-6);
-        assert!((report.server_us.floor.value - 10.0).abs() < 1e-6);
-        assert!((report.ratio.low - 1.5).abs() < 1e-6 && (report.ratio.high - 1.5).abs() < 1e-6);
-        assert!((report.ratio_of_the_same.value - 1.0).abs() < 1e-6);
+        let setup = Setup { window: Duration::from_secs(2), ..Setup::default() };
+        Step::new(&setup, runs)
+    }
+
+    #[test]
+    fn a_made_up_cost_is_found_again() {
+        let step = made_up();
+        assert_eq!(step.pairs, 4);
+        assert!((step.both_ends_us.halfopen.value - 30.0).abs() < 1e-6);
+        assert!((step.server_us.floor.value - 10.0).abs() < 1e-6);
+        assert!((step.ratio.low - 1.5).abs() < 1e-6 && (step.ratio.high - 1.5).abs() < 1e-6);
+        assert!((step.ratio_of_the_same.value - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn over_four_pairs_each_column_stands_at_each_place_alike() {
+        let all: Vec<_> = (0..4).flat_map(|pair| way(&[0, 1], pair)).collect();
+        for column in ORDER {
+            for rate in [0, 1] {
+                let places = (0..24).filter(|&place| all[place] == (rate, column));
+                assert_eq!(places.map(|place| place % 6).sum::<usize>(), 10, "{column:?} {rate}");
+            }
+        }
     }
 }

@@ -2,13 +2,19 @@
 //!
 //! `cargo bench -p halfopen-benches` runs the criterion benches; those of framing are
 //! [contests](contest) with other libraries, and `rivals-table` runs them in rounds and writes the
-//! [table]. Two programs measure what a heartbeat costs: `floor` is a pair of processes that
-//! exchange the bytes of heartbeats and do nothing else, and `heartbeat-cost` runs it against the
-//! `halfopen` program in turns.
+//! [table]. Three programs measure the whole: `floor` is a pair of processes that exchange the bytes
+//! of heartbeats (or of an echo) and do nothing else, `heartbeat-cost` and `echo-floor` run it
+//! against the `halfopen` program in turns.
 
 pub mod contest;
 #[cfg(target_os = "linux")]
 pub mod cost;
 #[cfg(target_os = "linux")]
+pub mod echo;
+#[cfg(target_os = "linux")]
 pub mod floor;
+#[cfg(target_os = "linux")]
+pub mod million;
+#[cfg(target_os = "linux")]
+mod process;
 pub mod table;

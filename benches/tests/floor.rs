@@ -10,6 +10,7 @@ fn run(rate: u32) -> halfopen_benches::cost::sides::Point {
     let core = (0..CpuSet::MAX_CPU).find(|&core| mine.is_set(core)).unwrap();
     let setup = Setup {
         connections: 100,
+        rings: 1,
         window: Duration::from_millis(200),
         settle: Duration::from_millis(50),
         cores: [core, core],

@@ -1,13 +1,19 @@
 //! The side that answers with pongs.
 
 use super::ring::{About, Done, Ring, Wait};
-use super::{PING, PONG, Reading, attend};
+use super::{PING, PONG, Share, Tally, attend, start};
+use socket2::{Domain, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 /// How many sockets are opened before they go into the table and give their descriptors back.
-const OPENED_AT_ONCE: u32 = 256;
+const OPENED_AT_ONCE: u32 = 64;
+
+/// Connections from one address of the loopback: with more of them finding a free port is slow.
+const A_SOURCE: u32 = 10_000;
 
 /// How many pongs one send holds at most.
 const PONGS_AT_ONCE: usize = 64;
@@ -15,70 +21,74 @@ const PONGS_AT_ONCE: usize = 64;
 /// Pongs in a row, for the rare case that several pings came at once.
 static PONGS: [[u8; PONG.len()]; PONGS_AT_ONCE] = [PONG; PONGS_AT_ONCE];
 
-/// Opens `connections` to the server, then answers their pings until standard input ends.
+/// Opens `connections` to the server on `rings`, then answers their pings until standard input
+/// ends, and lines of that when all are open.
 ///
 /// # Errors
 /// Whatever the kernel refuses.
-pub fn answer(server: SocketAddr, connections: u32) -> io::Result<Reading> {
-    let mut client = Client::new(connections)?;
-    client.open(server, connections)?;
-    client.ring.poll_input()?;
-    let mut done = Vec::new();
-    while client.goes_on {
-        client.ring.enter(Wait::ForEver)?;
-        client.ring.take(&mut done);
-        for done in done.drain(..) {
-            client.on_done(&done)?;
-        }
+pub fn answer(server: SocketAddr, connections: u32, rings: u32) -> io::Result<()> {
+    let (opened, all_opened) = channel();
+    let tallies = start(rings, move |share, tally| {
+        let mut client = Client::new(share.count(connections), tally)?;
+        client.open(server, share, connections)?;
+        opened.send(()).map_err(io::Error::other)?;
+        client.run()
+    })?;
+    for _ in 0..rings {
+        all_opened.recv().map_err(io::Error::other)?;
     }
-    Ok(client.reading())
+    attend(&tallies)
 }
 
 struct Client {
     ring: Ring,
     /// Bytes of a ping that is not whole yet, by slot.
     partial: Vec<u8>,
-    connections: u32,
-    pings: u64,
-    goes_on: bool,
+    tally: Arc<Tally>,
 }
 
 impl Client {
-    fn new(connections: u32) -> io::Result<Self> {
-        let ring = Ring::new(connections)?;
-        let partial = vec![0; connections as usize];
-        Ok(Self { ring, partial, connections: 0, pings: 0, goes_on: true })
+    fn new(connections: u32, tally: Arc<Tally>) -> io::Result<Self> {
+        let ring = Ring::new(connections, tally.clone())?;
+        Ok(Self { ring, partial: vec![0; connections as usize], tally })
     }
 
-    fn open(&mut self, server: SocketAddr, connections: u32) -> io::Result<()> {
-        while self.connections < connections {
-            let some = OPENED_AT_ONCE.min(connections - self.connections);
-            let sockets = (0..some).map(|_| connect(server)).collect::<io::Result<Vec<_>>>()?;
+    fn open(&mut self, server: SocketAddr, share: Share, connections: u32) -> io::Result<()> {
+        let (mine, mut open) = (share.count(connections), 0);
+        while open < mine {
+            let some = OPENED_AT_ONCE.min(mine - open);
+            let number = |slot| share.index + slot * share.of;
+            let sockets = (open..open + some).map(|slot| connect(server, number(slot)));
+            let sockets = sockets.collect::<io::Result<Vec<_>>>()?;
             let descriptors: Vec<_> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
-            self.ring.adopt(&descriptors, self.connections)?;
-            for slot in self.connections..self.connections + some {
+            self.ring.adopt(&descriptors, open)?;
+            for slot in open..open + some {
                 self.ring.receive(slot)?;
             }
-            self.connections += some;
+            open += some;
+            self.tally.connections.add(some.into());
         }
         Ok(())
     }
 
+    fn run(mut self) -> io::Result<()> {
+        let mut done = Vec::new();
+        loop {
+            self.ring.enter(Wait::ForEver)?;
+            self.ring.take(&mut done);
+            for done in done.drain(..) {
+                self.on_done(&done)?;
+            }
+        }
+    }
+
     fn on_done(&mut self, done: &Done) -> io::Result<()> {
-        match done.about {
-            About::Input => {
-                self.goes_on = attend(self.reading())?;
-                self.ring.poll_input()?;
-            }
-            About::Receive(slot) => {
-                if let Ok(taken) = usize::try_from(done.result) {
-                    self.answer(slot, taken)?;
-                }
-                if !done.more && (done.result > 0 || done.result == -libc::ENOBUFS) {
-                    self.ring.receive(slot)?;
-                }
-            }
-            About::Send(_) | About::Accept => {}
+        let About::Receive(slot) = done.about else { return Ok(()) };
+        if let Ok(taken) = usize::try_from(done.result) {
+            self.answer(slot, taken)?;
+        }
+        if !done.more && (done.result > 0 || done.result == -libc::ENOBUFS) {
+            self.ring.receive(slot)?;
         }
         Ok(())
     }
@@ -88,7 +98,8 @@ impl Client {
         let bytes = usize::from(*partial) + taken;
         *partial = (bytes % PING.len()) as u8;
         let mut pings = bytes / PING.len();
-        self.pings += pings as u64;
+        self.tally.pings.add(pings as u64);
+        self.tally.pongs.add(pings as u64);
         while pings > 0 {
             let some = pings.min(PONGS_AT_ONCE);
             self.ring.send(slot, PONGS[..some].as_flattened())?;
@@ -96,14 +107,16 @@ impl Client {
         }
         Ok(())
     }
-
-    fn reading(&self) -> Reading {
-        Reading::now(self.connections, self.pings, self.pings, self.ring.enters)
-    }
 }
 
-fn connect(server: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect(server)?;
-    socket.set_nodelay(true)?;
+/// Connection number `number` comes from the address whose turn it is.
+fn connect(server: SocketAddr, number: u32) -> io::Result<Socket> {
+    let source = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number / A_SOURCE);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_tcp_nodelay(true)?;
+    if number >= A_SOURCE {
+        socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
+    }
+    socket.connect(&server.into())?;
     Ok(socket)
 }

@@ -1,15 +1,17 @@
 //! A ring as the `ring` driver sets it up, and a loop's worth of calls on it.
 //!
-//! The promise of this file: bytes that are sent live for ever, and a buffer is read only between
-//! its completion and its return to the kernel.
+//! The promise of this file: bytes that are sent live for ever; what a buffer holds is not looked
+//! at here.
 #![allow(unsafe_code)] // Submissions, and the ring of buffers shared with the kernel.
 
+use super::Tally;
 use halfopen_driver::ring::Options;
 use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -25,8 +27,8 @@ pub(super) struct Ring {
     /// Entries of the ring of buffers, then the buffers.
     shared: *mut u8,
     tail: u16,
-    /// How many times the kernel was entered.
-    pub(super) enters: u64,
+    /// What the ring has done; here, how many times the kernel was entered.
+    tally: Arc<Tally>,
 }
 
 /// How long to wait for a completion.
@@ -40,9 +42,10 @@ pub(super) enum Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum About {
     Accept,
-    Input,
     Receive(u32),
     Send(u32),
+    /// A send out of this buffer.
+    SendBack(u16),
 }
 
 /// One completion.
@@ -50,6 +53,8 @@ pub(super) struct Done {
     pub(super) about: About,
     pub(super) result: i32,
     pub(super) more: bool,
+    /// The buffer that was filled.
+    pub(super) buffer: Option<u16>,
 }
 
 const KIND_SHIFT: u32 = 32;
@@ -58,9 +63,9 @@ impl About {
     fn user_data(self) -> u64 {
         let (kind, slot) = match self {
             Self::Accept => (0, 0),
-            Self::Input => (1, 0),
-            Self::Receive(slot) => (2, slot),
-            Self::Send(slot) => (3, slot),
+            Self::Receive(slot) => (1, slot),
+            Self::Send(slot) => (2, slot),
+            Self::SendBack(buffer) => (3, buffer.into()),
         };
         kind << KIND_SHIFT | u64::from(slot)
     }
@@ -69,16 +74,16 @@ impl About {
         let slot = user_data as u32;
         match user_data >> KIND_SHIFT {
             0 => Self::Accept,
-            1 => Self::Input,
-            2 => Self::Receive(slot),
-            _ => Self::Send(slot),
+            1 => Self::Receive(slot),
+            2 => Self::Send(slot),
+            _ => Self::SendBack(slot as u16),
         }
     }
 }
 
 impl Ring {
     /// A ring with a table of `connections` direct descriptors.
-    pub(super) fn new(connections: u32) -> io::Result<Self> {
+    pub(super) fn new(connections: u32, tally: Arc<Tally>) -> io::Result<Self> {
         let sizes = Options::default();
         let ring = IoUring::builder()
             .setup_cqsize(sizes.completions)
@@ -106,7 +111,7 @@ impl Ring {
                 0,
             )?;
         }
-        let mut ring = Self { ring, sizes, shared, tail: 0, enters: 0 };
+        let mut ring = Self { ring, sizes, shared, tail: 0, tally };
         (0..sizes.buffers).for_each(|buffer| ring.give(buffer));
         ring.publish();
         Ok(ring)
@@ -117,14 +122,10 @@ impl Ring {
         self.ring.submitter().register_files_update(first, sockets).map(drop)
     }
 
+    /// Takes connections into free slots of the table.
     pub(super) fn accept(&mut self, listener: RawFd) -> io::Result<()> {
         let accept = opcode::AcceptMulti::new(types::Fd(listener)).allocate_file_index(true);
         self.push(accept.build(), About::Accept)
-    }
-
-    pub(super) fn poll_input(&mut self) -> io::Result<()> {
-        let poll = opcode::PollAdd::new(types::Fd(0), super::STDIN_READABLE);
-        self.push(poll.build(), About::Input)
     }
 
     pub(super) fn receive(&mut self, slot: u32) -> io::Result<()> {
@@ -139,12 +140,19 @@ impl Ring {
         self.push(send.flags(flags).build(), About::Send(slot))
     }
 
+    /// Sends the first `length` bytes of a buffer that was filled and not returned.
+    pub(super) fn send_back(&mut self, slot: u32, buffer: u16, length: u32) -> io::Result<()> {
+        let send = opcode::Send::new(Fixed(slot), self.address(buffer), length);
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        self.push(send.flags(flags).build(), About::SendBack(buffer))
+    }
+
     fn push(&mut self, entry: squeue::Entry, about: About) -> io::Result<()> {
         let entry = entry.user_data(about.user_data());
-        // SAFETY: what is sent is static, descriptors are in the table or live as long as the
-        // process, and buffers come from the ring of buffers.
+        // SAFETY: what is sent is static or in the ring of buffers, which lives for ever;
+        // descriptors are in the table or live as long as the process.
         while unsafe { self.ring.submission().push(&entry) }.is_err() {
-            self.enters += 1;
+            self.tally.syscalls.add(1);
             self.ring.submit()?;
         }
         Ok(())
@@ -153,7 +161,7 @@ impl Ring {
     /// Submits what was noted, has the kernel do what it put off, and waits for a completion as
     /// `wait` says.
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
-        self.enters += 1;
+        self.tally.syscalls.add(1);
         let want = u32::from(!matches!(wait, Wait::No));
         let queued = self.ring.submission().len() as u32;
         let submitter = self.ring.submitter();
@@ -178,30 +186,44 @@ impl Ring {
     /// Takes the completions that are there. Buffers go back to the kernel at once: nobody looks
     /// at the bytes.
     pub(super) fn take(&mut self, done: &mut Vec<Done>) {
-        let mut returned = Vec::new();
-        done.extend(self.ring.completion().map(|completion| {
-            returned.extend(cqueue::buffer_select(completion.flags()));
-            Done {
-                about: About::of(completion.user_data()),
-                result: completion.result(),
-                more: cqueue::more(completion.flags()),
+        self.take_keeping_buffers(done);
+        for done in &*done {
+            if let Some(buffer) = done.buffer {
+                self.give(buffer);
             }
-        }));
-        let any = !returned.is_empty();
-        returned.into_iter().for_each(|buffer| self.give(buffer));
-        if any {
-            self.publish();
         }
+        self.publish();
+    }
+
+    /// Takes the completions that are there, whose buffers are to be returned.
+    pub(super) fn take_keeping_buffers(&mut self, done: &mut Vec<Done>) {
+        done.extend(self.ring.completion().map(|completion| Done {
+            about: About::of(completion.user_data()),
+            result: completion.result(),
+            more: cqueue::more(completion.flags()),
+            buffer: cqueue::buffer_select(completion.flags()),
+        }));
+    }
+
+    /// Returns a buffer that is read no more, and shows the kernel that it is there.
+    pub(super) fn return_buffer(&mut self, buffer: u16) {
+        self.give(buffer);
+        self.publish();
+    }
+
+    fn address(&self, buffer: u16) -> *mut u8 {
+        let Options { buffers, buffer_bytes, .. } = self.sizes;
+        let first = usize::from(buffers) * size_of::<BufRingEntry>();
+        self.shared.wrapping_add(first + usize::from(buffer) * buffer_bytes as usize)
     }
 
     fn give(&mut self, buffer: u16) {
         let entries = self.shared.cast::<BufRingEntry>();
         let Options { buffers, buffer_bytes, .. } = self.sizes;
-        let first = usize::from(buffers) * size_of::<BufRingEntry>();
-        // SAFETY: both offsets are inside the mapping, and the kernel does not read an entry
-        // before the tail is past it.
+        let address = self.address(buffer);
+        // SAFETY: the entry is inside the mapping, and the kernel does not read it before the tail
+        // is past it.
         unsafe {
-            let address = self.shared.add(first + usize::from(buffer) * buffer_bytes as usize);
             let entry = &mut *entries.add(usize::from(self.tail % buffers));
             entry.set_addr(address as u64);
             entry.set_len(buffer_bytes);

@@ -1,15 +1,19 @@
 //! The side that sends pings.
 
 use super::ring::{About, Done, Ring, Wait};
-use super::{PING, PONG, Reading, attend};
+use super::{PING, PONG, Share, Tally, attend, start};
 use halfopen_wheel::{Instant, clock};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Pings between two system calls: as many as a shard visits in one call of `on_deadline`.
 const BATCH: u64 = 48;
+
+/// How many connections are taken before they go into the table and give their descriptors back.
+const TAKEN_AT_ONCE: usize = 64;
 
 /// How fast pings go, and in which steps.
 #[derive(Clone, Copy, Debug)]
@@ -20,84 +24,96 @@ pub struct Pace {
     pub tick: Duration,
 }
 
-/// Takes `connections` from the listener, then pings them until standard input ends.
+/// Takes `connections` from the listener, shared among `rings`, then pings them until standard
+/// input ends.
 ///
 /// # Errors
 /// Whatever the kernel refuses.
-pub fn serve(listener: &TcpListener, connections: u32, pace: Pace) -> io::Result<Reading> {
-    let mut server = Server::new(connections, pace)?;
-    server.ring.accept(listener.as_raw_fd())?;
-    server.ring.poll_input()?;
-    let mut done = Vec::new();
-    while server.goes_on {
-        server.ring.enter(server.wait())?;
-        server.ring.take(&mut done);
-        for done in done.drain(..) {
-            server.on_done(&done)?;
-        }
-        server.ping()?;
-    }
-    Ok(server.reading())
+pub fn serve(listener: TcpListener, connections: u32, rings: u32, pace: Pace) -> io::Result<()> {
+    let listener = Arc::new(listener);
+    let tallies = start(rings, move |share, tally| {
+        let mut server = Server::new(share, connections, pace, tally)?;
+        server.take_connections(&listener, share.count(connections) as usize)?;
+        server.run()
+    })?;
+    attend(&tallies)
 }
 
 struct Server {
     ring: Ring,
     /// The slots, in the order of their pings.
     table: Vec<u32>,
-    connections: u32,
-    pace: Pace,
+    /// Pings a second.
+    rate: f64,
+    tick: Duration,
     began: Instant,
     next_tick: Option<Instant>,
     pings: u64,
     /// Pings that should have gone so far.
     due: u64,
     bytes_in: u64,
-    goes_on: bool,
+    tally: Arc<Tally>,
 }
 
 impl Server {
-    fn new(connections: u32, pace: Pace) -> io::Result<Self> {
+    fn new(share: Share, connections: u32, pace: Pace, tally: Arc<Tally>) -> io::Result<Self> {
+        let mine = share.count(connections);
         Ok(Self {
-            ring: Ring::new(connections)?,
-            table: Vec::with_capacity(connections as usize),
-            connections,
-            pace,
+            ring: Ring::new(mine, tally.clone())?,
+            table: (0..mine).collect(),
+            rate: f64::from(pace.rate) * f64::from(mine) / f64::from(connections),
+            tick: pace.tick,
             began: clock::now(),
             next_tick: None,
             pings: 0,
             due: 0,
             bytes_in: 0,
-            goes_on: true,
+            tally,
         })
     }
 
-    fn on_done(&mut self, done: &Done) -> io::Result<()> {
-        match done.about {
-            About::Accept => self.on_accept(done.result)?,
-            About::Input => {
-                self.goes_on = attend(self.reading())?;
-                self.ring.poll_input()?;
+    fn take_connections(&mut self, listener: &TcpListener, count: usize) -> io::Result<()> {
+        let mut taken = 0;
+        while taken < count {
+            let some = TAKEN_AT_ONCE.min(count - taken);
+            let accepted = (0..some).map(|_| listener.accept().map(|(socket, _)| socket));
+            let sockets = accepted.collect::<io::Result<Vec<_>>>()?;
+            let descriptors: Vec<_> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+            self.ring.adopt(&descriptors, taken as u32)?;
+            for slot in taken..taken + some {
+                self.ring.receive(slot as u32)?;
             }
-            About::Receive(slot) => {
-                self.bytes_in += u64::try_from(done.result).unwrap_or(0);
-                if !done.more && (done.result > 0 || done.result == -libc::ENOBUFS) {
-                    self.ring.receive(slot)?;
-                }
-            }
-            About::Send(_) => {}
+            taken += some;
+            self.tally.connections.add(some as u64);
         }
         Ok(())
     }
 
-    fn on_accept(&mut self, result: i32) -> io::Result<()> {
-        let slot = u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))?;
-        self.table.push(slot);
-        self.ring.receive(slot)?;
-        if self.table.len() as u32 == self.connections && self.pace.rate > 0 {
+    fn run(mut self) -> io::Result<()> {
+        if self.rate > 0.0 {
             // Heartbeats with phases of their own follow no order that the kernel's memory knows.
             fastrand::Rng::with_seed(1).shuffle(&mut self.table);
             self.began = clock::now();
-            self.next_tick = Some(self.began + self.pace.tick);
+            self.next_tick = Some(self.began + self.tick);
+        }
+        let mut done = Vec::new();
+        loop {
+            self.ring.enter(self.wait())?;
+            self.ring.take(&mut done);
+            for done in done.drain(..) {
+                self.on_done(&done)?;
+            }
+            self.tally.pongs.raise(self.bytes_in / PONG.len() as u64);
+            self.ping()?;
+        }
+    }
+
+    fn on_done(&mut self, done: &Done) -> io::Result<()> {
+        let About::Receive(slot) = done.about else { return Ok(()) };
+        let taken = u64::try_from(done.result).unwrap_or(0);
+        self.bytes_in += taken;
+        if !done.more && (taken > 0 || done.result == -libc::ENOBUFS) {
+            self.ring.receive(slot)?;
         }
         Ok(())
     }
@@ -114,9 +130,9 @@ impl Server {
     fn ping(&mut self) -> io::Result<()> {
         let now = clock::now();
         if let Some(tick) = self.next_tick.filter(|&tick| tick <= now) {
-            self.next_tick = Some(tick.max(now - self.pace.tick) + self.pace.tick);
+            self.next_tick = Some(tick.max(now - self.tick) + self.tick);
             let elapsed = now.saturating_since(self.began).as_secs_f64();
-            self.due = (elapsed * f64::from(self.pace.rate)) as u64;
+            self.due = (elapsed * self.rate) as u64;
         }
         let end = self.due.min(self.pings + BATCH);
         while self.pings < end {
@@ -124,11 +140,7 @@ impl Server {
             self.ring.send(slot, &PING)?;
             self.pings += 1;
         }
+        self.tally.pings.raise(self.pings);
         Ok(())
-    }
-
-    fn reading(&self) -> Reading {
-        let pongs = self.bytes_in / PONG.len() as u64;
-        Reading::now(self.table.len() as u32, self.pings, pongs, self.ring.enters)
     }
 }

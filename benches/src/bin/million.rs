@@ -1,0 +1,180 @@
+//! A million idle connections, each pinged, 10,000 of them blackholed; see
+//! `halfopen_benches::million`.
+
+#[cfg(target_os = "linux")]
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    linux::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    eprintln!("million: io_uring is a thing of Linux");
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use anyhow::{Context, ensure};
+    use clap::Parser;
+    use halfopen_benches::cost::sides::rings_for;
+    use halfopen_benches::million::memory::{EVERY, Growth, Looker, Sample};
+    use halfopen_benches::million::preflight::{Want, wants};
+    use halfopen_benches::million::verdict::{Asked, Promise, promises, table};
+    use serde_json::{Value, json};
+    use std::io::Read;
+    use std::path::PathBuf;
+    use std::process::{Child, Command, ExitCode, Stdio};
+    use std::thread::sleep;
+
+    /// Hold a million idle connections for five minutes, then blackhole 10,000 of them.
+    ///
+    /// Build both programs first: `cargo build --release -p halfopen -p halfopen-benches`. It checks
+    /// what the machine has to allow and names the commands, runs `halfopen lab`, and watches the
+    /// memory of both ends. It wants 11 GB for a million and takes about ten minutes. Exits with 3
+    /// if a promise was missed.
+    #[derive(Parser)]
+    #[command(version)]
+    struct Cli {
+        /// Connections.
+        #[arg(long, default_value_t = 1_000_000)]
+        connections: u32,
+        /// New connections a second.
+        #[arg(long, default_value_t = 10_000)]
+        connect_rate: u32,
+        /// Seconds from ping to ping.
+        #[arg(long, default_value_t = 60.0)]
+        interval_s: f64,
+        /// Seconds that a peer has to answer.
+        #[arg(long, default_value_t = 20.0)]
+        timeout_s: f64,
+        /// Seconds that all are held before the deaths.
+        #[arg(long, default_value_t = 300.0)]
+        hold_s: f64,
+        /// How many are blackholed.
+        #[arg(long, default_value_t = 10_000)]
+        kill: u32,
+        /// Only tell what the machine has to allow.
+        #[arg(long)]
+        check: bool,
+        /// Run though the machine does not allow it.
+        #[arg(long)]
+        anyway: bool,
+        /// The folder for the run's report, `million.json` and `million.md`.
+        #[arg(long, value_name = "DIR", default_value = "results")]
+        out: PathBuf,
+        /// The `halfopen` program; by default the one beside this one.
+        #[arg(long)]
+        halfopen: Option<PathBuf>,
+    }
+
+    pub(crate) fn main() -> anyhow::Result<ExitCode> {
+        let cli = Cli::parse();
+        let wants = wants(cli.connections, rings_for(cli.connections));
+        let allowed = check(&wants);
+        if cli.check || !(allowed || cli.anyway) {
+            return Ok(ExitCode::from(u8::from(!allowed)));
+        }
+        let (samples, report) = run(&cli)?;
+        let growth = Growth::of(&samples, cli.connections.into());
+        let asked = Asked {
+            connections: cli.connections.into(),
+            killed: cli.kill.into(),
+            interval_s: cli.interval_s,
+            timeout_s: cli.timeout_s,
+        };
+        let promises = promises(&asked, &report, growth.as_ref());
+        let page = page(&cli, &promises, growth.as_ref());
+        let document = json!({
+            "schema": "halfopen.million/1", "wants": wants, "growth": growth,
+            "promises": promises, "samples": samples, "report": report,
+        });
+        std::fs::create_dir_all(&cli.out)?;
+        std::fs::write(cli.out.join("million.json"), serde_json::to_string_pretty(&document)?)?;
+        std::fs::write(cli.out.join("million.md"), &page)?;
+        println!("{page}");
+        Ok(ExitCode::from(if promises.iter().all(|promise| promise.held) { 0 } else { 3 }))
+    }
+
+    fn check(wants: &[Want]) -> bool {
+        for want in wants {
+            let found = want.found.map_or("not there".into(), |found| found.to_string());
+            let Want { name, wanted, remedy, .. } = want;
+            if want.is_met() {
+                eprintln!("ok    {name}: {found}, at least {wanted} are wanted");
+            } else {
+                eprintln!("less  {name}: {found}, at least {wanted} are wanted: {remedy}");
+            }
+        }
+        wants.iter().all(Want::is_met)
+    }
+
+    /// Ends the lab with its owner.
+    struct Lab(Child);
+
+    impl Drop for Lab {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn run(cli: &Cli) -> anyhow::Result<(Vec<Sample>, Value)> {
+        let beside = || std::env::current_exe().map(|own| own.with_file_name("halfopen"));
+        let program = cli.halfopen.clone().map_or_else(beside, Ok)?;
+        let mut command = Command::new(program);
+        command.args(["lab", "--json", "--name=million", "--connect-timeout=30s"]);
+        command.arg(format!("--connections={}", cli.connections));
+        command.arg(format!("--connect-rate={}/s", cli.connect_rate));
+        command.arg(format!("--ping-interval={}s", cli.interval_s));
+        command.arg(format!("--ping-timeout={}s", cli.timeout_s));
+        command.arg(format!("--kill=blackhole={}", cli.kill));
+        command.arg(format!("--kill-at={}s", cli.hold_s));
+        command.arg(format!("--out={}", cli.out.display()));
+        let child = command.stdout(Stdio::piped()).spawn();
+        let mut lab = Lab(child.with_context(|| format!("starting {command:?}"))?);
+        let looker = Looker::new(lab.0.id())?;
+        let mut output = lab.0.stdout.take().context("no pipe")?;
+        let reading = std::thread::spawn(move || {
+            let mut text = String::new();
+            output.read_to_string(&mut text).map(|_| text)
+        });
+        let mut samples = Vec::new();
+        let status = loop {
+            samples.extend(looker.look());
+            if let Some(status) = lab.0.try_wait()? {
+                break status;
+            }
+            sleep(EVERY);
+        };
+        let text = reading.join().ok().context("the reader of its report")??;
+        ensure!(!text.is_empty(), "the lab ended with {status} and no report");
+        Ok((samples, serde_json::from_str(&text).context("reading the lab's report")?))
+    }
+
+    fn page(cli: &Cli, promises: &[Promise], growth: Option<&Growth>) -> String {
+        let mut page = format!(
+            "# {} idle connections, over loopback in a VM\n\n\
+             One `halfopen serve` and one load generator, a core each; a ping every {} s, {} s to \
+             answer; held for {} s, then {} blackholed at once.\n\n{}",
+            cli.connections,
+            cli.interval_s,
+            cli.timeout_s,
+            cli.hold_s,
+            cli.kill,
+            table(promises)
+        );
+        if let Some(growth) = growth {
+            let megabytes = growth.server_anon.map(|bytes| bytes as f64 / 1e6);
+            page += &format!(
+                "\nThe server's RssAnon was {:.1} MB at {} connections and {:.1} MB at {}, on {} \
+                 shards; the kernel took {:.0} bytes a pair.\n",
+                megabytes[0],
+                growth.connections[0],
+                megabytes[1],
+                growth.connections[1],
+                growth.shards,
+                growth.kernel_slope
+            );
+        }
+        page
+    }
+}
