@@ -222,6 +222,23 @@ fn a_stalled_loop_kills_nobody() {
     assert_eq!(world.stats().open, 200);
 }
 
+/// The driver measures the time between two looks, and hands over arrivals when it is up.
+#[test]
+fn all_pings_at_one_instant_go_out_a_few_at_a_time_and_none_is_forgotten() {
+    let mut world = World::new(Config { connections_max: 2_000, ..config() }, Echo);
+    for _ in 0..2_000 {
+        world.open();
+    }
+    world.now = world.now + 11 * SECOND;
+    let mut before = 0;
+    while world.stats().pings_sent < 2_000 {
+        world.look();
+        let sent = world.stats().pings_sent;
+        assert!((1..=64).contains(&(sent - before)), "{} pings in one look", sent - before);
+        before = sent;
+    }
+}
+
 #[test]
 fn a_saturated_driver_owes_a_second_timeout() {
     let mut world = World::new(config(), Echo);

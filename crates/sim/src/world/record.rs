@@ -1,4 +1,4 @@
-use halfopen_driver::{Event, Heard};
+use halfopen_driver::{ConnId, Event, Heard};
 use halfopen_wheel::Instant;
 use std::fmt::Write;
 
@@ -26,49 +26,81 @@ impl Record {
         self.calls
     }
 
+    /// What happens all the time is folded as numbers, the rest as it is printed.
     pub(super) fn event(&mut self, host: usize, now: Instant, event: &Event<'_>) {
-        if let Event::Received { bytes, .. } = event {
-            self.fold(bytes);
-        }
-        if let Event::Sent { chunk, .. } = event {
-            self.fold(chunk.as_bytes());
-        }
-        self.call(host, now, |line| match event {
-            Event::Received { id, bytes } => write!(line, "Received {id:?} {}", bytes.len()),
-            Event::Sent { id, chunk, at } => {
-                write!(line, "Sent {id:?} {} at {at:?}", chunk.as_bytes().len())
+        let name = |id: &ConnId| u64::from(id.index) << 32 | u64::from(id.generation);
+        match event {
+            Event::Received { id, bytes } => {
+                self.call(host, now, &[1, name(id)]);
+                self.fold(bytes);
             }
-            other => write!(line, "{other:?}"),
-        });
+            Event::Sent { id, chunk, at } => {
+                self.call(host, now, &[2, name(id), at.as_nanos()]);
+                self.fold(chunk.as_bytes());
+            }
+            other => {
+                self.call(host, now, &[3]);
+                self.line(|line| write!(line, "{other:?}"));
+                self.fold_line();
+            }
+        }
+        if self.trace {
+            self.print(host, now, |line| match event {
+                Event::Received { id, bytes } => write!(line, "Received {id:?} {}", bytes.len()),
+                Event::Sent { id, chunk, at } => {
+                    write!(line, "Sent {id:?} {} at {at:?}", chunk.as_bytes().len())
+                }
+                other => write!(line, "{other:?}"),
+            });
+        }
     }
 
     pub(super) fn deadline(&mut self, host: usize, now: Instant, heard: Heard) {
-        self.call(host, now, |line| write!(line, "Deadline {heard:?}"));
+        let busy = heard.busy_since.map_or(u64::MAX, Instant::as_nanos);
+        self.call(host, now, &[4, heard.until.as_nanos(), busy]);
+        if self.trace {
+            self.print(host, now, |line| write!(line, "Deadline {heard:?}"));
+        }
     }
 
-    fn call(
+    fn call(&mut self, host: usize, now: Instant, what: &[u64]) {
+        self.calls += 1;
+        self.fold_word(now.as_nanos());
+        self.fold_word(host as u64);
+        what.iter().for_each(|&word| self.fold_word(word));
+    }
+
+    fn print(
         &mut self,
         host: usize,
         now: Instant,
         what: impl FnOnce(&mut String) -> std::fmt::Result,
     ) {
-        self.calls += 1;
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        let written = write!(line, "{now:?} host {host}: ").and_then(|()| what(&mut line));
+        self.line(what);
+        eprintln!("{now:?} host {host}: {}", self.line);
+    }
+
+    fn line(&mut self, what: impl FnOnce(&mut String) -> std::fmt::Result) {
+        self.line.clear();
+        let written = what(&mut self.line);
         assert!(written.is_ok(), "a string takes everything");
+    }
+
+    fn fold_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
         self.fold(line.as_bytes());
-        if self.trace {
-            eprintln!("{line}");
-        }
         self.line = line;
     }
 
-    /// FNV-1a, eight bytes at a time.
     fn fold(&mut self, bytes: &[u8]) {
-        for word in bytes.chunks(8) {
-            let word = word.iter().fold(word.len() as u64, |sum, &byte| sum << 8 ^ u64::from(byte));
-            self.hash = (self.hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
-        }
+        let (words, rest) = bytes.as_chunks::<8>();
+        self.fold_word(bytes.len() as u64);
+        words.iter().for_each(|word| self.fold_word(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|&byte| self.fold_word(byte.into()));
+    }
+
+    /// FNV-1a, eight bytes at a time.
+    fn fold_word(&mut self, word: u64) {
+        self.hash = (self.hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
     }
 }

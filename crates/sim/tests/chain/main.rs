@@ -3,8 +3,11 @@
 
 mod judge;
 mod play;
+mod puppet;
+mod relay;
 mod spy;
 mod traps;
+mod traps_of_flow;
 
 use halfopen_server::End;
 use judge::silent;
@@ -12,6 +15,7 @@ use play::Case;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// Runs `check` for each seed, on all cores; a seed that fails is printed with the line that replays
 /// it, and `HALFOPEN_SEED` picks one.
@@ -52,6 +56,13 @@ fn a_thousand_seeds_of_server_and_load_generator() {
         let played = holds(&case);
         assert_eq!(played.stats.ended(End::Silent), silent(&case.kills), "{case:?}");
     });
+}
+
+/// The long runs are days of a thousand connections, and many of them are played by the example
+/// `seeds`; here an hour shows that the case is sound.
+#[test]
+fn an_hour_of_two_hundred_connections() {
+    each_seed(2, |seed| drop(holds(&Case::day(seed).cut_to(200, Duration::from_secs(3_600)))));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One run of a server and a load generator in one world.
 
+use crate::relay::Relay;
 use crate::spy::{Seen, Spoil, Spy};
 use fastrand::Rng;
 use halfopen_driver::Waker;
@@ -19,7 +20,10 @@ use std::time::Duration;
 pub(crate) const TICK: Duration = Duration::from_millis(8);
 /// A connection is open and its handshake done within that time.
 pub(crate) const RAMP: Duration = Duration::from_secs(3);
+/// What a long run lasts, from the end of its ramp.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const LISTEN: &str = "127.0.0.1:9001";
+const BEHIND: &str = "127.0.0.1:9002";
 
 /// What is played.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub(crate) struct Case {
     pub(crate) size: usize,
     pub(crate) client_ping: Option<Duration>,
     pub(crate) spoil: Spoil,
+    /// The load generator reaches the server through a proxy of layer 7.
+    pub(crate) proxied: bool,
 }
 
 /// What came of it.
@@ -68,6 +74,7 @@ impl Case {
             size: 64,
             client_ping: None,
             spoil: Spoil::default(),
+            proxied: false,
         }
     }
 
@@ -101,7 +108,46 @@ impl Case {
             client_ping: rng.bool().then(|| Duration::from_millis(rng.u64(300..5_000))),
             watch: interval + timeout + Duration::from_secs(3),
             spoil: Spoil::default(),
+            proxied: false,
         }
+    }
+
+    /// A day of a thousand connections, of which some die now and then, in all ways; everything
+    /// drawn from the seed.
+    pub(crate) fn day(seed: u64) -> Self {
+        let short = Self::seeded(seed);
+        let rng = &mut Rng::with_seed(!seed);
+        let heartbeat = short.heartbeat.map(|drawn| Heartbeat {
+            interval: drawn.interval + Duration::from_secs(rng.u64(15..45)),
+            ..drawn
+        });
+        let watch = heartbeat.map_or(Duration::ZERO, |drawn| drawn.interval + drawn.timeout);
+        let watch = watch + Duration::from_secs(3);
+        let peace = Duration::from_secs(rng.u64(0..600));
+        Self {
+            heartbeat,
+            connections: 1_000,
+            kills: Death::ALL.map(|death| (death, rng.u32(5..80))).to_vec(),
+            kill_over: DAY.saturating_sub(peace + watch),
+            peace,
+            watch,
+            messages: short.messages.map(|rate| rate / 5.0),
+            client_ping: short.client_ping.map(|every| every + Duration::from_secs(300)),
+            ..short
+        }
+    }
+
+    /// The same with fewer connections, and over in `time`.
+    pub(crate) fn cut_to(self, connections: u32, time: Duration) -> Self {
+        let kill_over = time.saturating_sub(self.peace + self.watch);
+        let share = |count| count * connections / self.connections;
+        let kills = self.kills.iter().map(|&(death, count)| (death, share(count))).collect();
+        Self { connections, kills, kill_over, ..self }
+    }
+
+    /// The table of the server, with room for those that come before others have gone.
+    fn room(&self) -> u32 {
+        self.connections + 24
     }
 
     fn plan(&self) -> Plan {
@@ -122,8 +168,8 @@ impl Case {
     }
 
     fn shard_config(&self) -> Config {
-        let heartbeat = self.heartbeat;
-        Config { heartbeat, tick: TICK, connections_max: 64, seed: self.seed, ..Config::default() }
+        let (heartbeat, connections_max) = (self.heartbeat, self.room());
+        Config { heartbeat, tick: TICK, connections_max, seed: self.seed, ..Config::default() }
     }
 
     /// Runs it.
@@ -131,25 +177,39 @@ impl Case {
         let (server_waker, server_wake) = Waker::new().expect("an eventfd is free");
         let (client_waker, client_wake) = Waker::new().expect("an eventfd is free");
         let stall = Stall::default();
-        let admission = Arc::new(Admission::new(64));
+        let (room, table) = (self.room(), self.room() + 64);
+        let admission = Arc::new(Admission::new(room.into()));
         let (shard, handle) = Shard::new(self.shard_config(), admission, server_waker, Echo);
-        let mut server = Checker::new("server", 128, Spy::new(shard, self.spoil, stall.clone()));
+        let mut server = Checker::new("server", table, Spy::new(shard, self.spoil, stall.clone()));
 
         let plan = Arc::new(self.plan());
         let (orders, meter) = (Orders::new(client_waker), Arc::<Meter>::default());
         let links = Links { orders: orders.clone(), meter: meter.clone(), watch: Arc::new(Nobody) };
         let mut world = World::new(self.seed, self.faults.clone()).with_stall(stall);
         let swarm = Swarm::new(plan.clone(), Share::WHOLE, world.now(), links);
-        let mut client = Checker::new("client", 64, swarm);
+        let mut client = Checker::new("client", room, swarm);
 
-        let listener = Some(LISTEN.parse().expect("an address"));
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let listener = Some(address(if self.proxied { BEHIND } else { LISTEN }));
         world.add(
             &mut server,
-            Site { listener, connections_max: 128, wake: Some(server_wake), steady: false },
+            Site { listener, connections_max: table, wake: Some(server_wake), steady: false },
+        );
+        let mut relay = Checker::new("relay", 2 * room, Relay::new(address(BEHIND)));
+        let (relay_waker, relay_wake) = Waker::new().expect("an eventfd is free");
+        let listener = self.proxied.then(|| address(LISTEN));
+        world.add(
+            &mut relay,
+            Site { listener, connections_max: 2 * room, wake: Some(relay_wake), steady: true },
         );
         world.add(
             &mut client,
-            Site { connections_max: 64, wake: Some(client_wake), steady: true, ..Site::default() },
+            Site {
+                connections_max: room,
+                wake: Some(client_wake),
+                steady: true,
+                ..Site::default()
+            },
         );
         self.conduct(&mut world, &orders, &meter, plan.kills_total());
         let end = world.now();
@@ -157,6 +217,7 @@ impl Case {
         orders.send(Order::Leave);
         world.run_for(Duration::from_secs(10));
         handle.stop();
+        relay_waker.wake();
         world.run_for(Duration::from_secs(10));
         assert!(world.is_over(), "server and client stop");
 

@@ -119,3 +119,38 @@ fn a_saturated_server_kills_no_living_peer_and_finds_the_dead() {
     assert!(played.tally.losses.is_empty(), "{:?}", played.tally.losses);
     assert_eq!(played.stats.ended(End::Silent), 8);
 }
+
+/// The proxy's kernel acknowledges whatever the client has become, so no timer of TCP ever fires.
+#[test]
+fn behind_a_proxy_a_blackholed_client_looks_frozen_and_only_the_heartbeat_finds_it() {
+    let victims = vec![(Death::Blackhole, 4), (Death::Freeze, 4), (Death::Mute, 4)];
+    let near = Case { kills: victims.clone(), proxied: true, ..Case::calm(20, 5_000, 3_000) };
+    let played = near.play();
+    assert!(played.tally.losses.is_empty(), "{:?}", played.tally.losses);
+    assert_eq!(played.stats.ended(End::Silent), 12);
+
+    // A heartbeat that is not to find anybody: its pings are what the kernels retransmit.
+    let blind = Case { watch: 1_500 * SECOND, ..Case::calm(20, 5_000, 10_000_000) };
+    let blind = Case { kills: victims, ..blind };
+    let direct = blind.play();
+    assert_eq!(
+        direct.stats.ended(End::TimedOut),
+        4,
+        "the kernel gives up who acknowledges nothing"
+    );
+    // In the end the proxy's own kernel gives them up, and the proxy may tell.
+    let proxied = Case { proxied: true, ..blind }.play();
+    assert_eq!(proxied.stats.ended(End::TimedOut), 0, "the proxy acknowledges everything");
+}
+
+#[test]
+fn the_dead_are_aborted_and_leave_nothing_in_fin_wait() {
+    let case = Case { kills: vec![(Death::Blackhole, 20)], ..Case::calm(20, 1_000, 500) };
+    let played = holds(&case);
+    for seen in &played.seen {
+        let aborted = seen.aborted.expect("it was found");
+        let (closed, cause) = seen.closed.expect("it is gone");
+        assert_eq!(cause, halfopen_driver::Cause::Aborted);
+        assert!(closed.saturating_since(aborted) < Duration::from_millis(1), "{seen:?}");
+    }
+}

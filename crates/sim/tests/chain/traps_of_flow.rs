@@ -1,0 +1,182 @@
+//! What others fell into about output, crowds and turns, each by its name.
+
+use crate::puppet::{Act, Habits, Puppets, Stage, control, message};
+use halfopen_proto::Message;
+use halfopen_server::{App, Config, Echo, End, Heartbeat, Peer};
+use halfopen_sim::Faults;
+use std::time::Duration;
+
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(8);
+
+const ANSWERS: Habits = Habits { answers: true, talks: None };
+
+fn pinged(interval: Duration, timeout: Duration) -> Config {
+    let heartbeat = Some(Heartbeat { interval, timeout, ..Heartbeat::default() });
+    Config { heartbeat, tick: TICK, seed: 1, ..Config::default() }
+}
+
+/// A line of some hundred kilobytes a second.
+fn slow_line() -> Faults {
+    let delay = 10 * MILLI..20 * MILLI;
+    Faults { delay, segment_max: 1460, send_buffer: 64 * 1024, ..Faults::none() }
+}
+
+/// Says so many bytes to those who come, and so many to those who say something.
+struct Says {
+    at_first: usize,
+    then: usize,
+}
+
+impl App for Says {
+    fn on_open(&mut self, peer: &mut Peer<'_>) {
+        peer.send(Message::Binary(&vec![0; self.at_first]));
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, _message: Message<'_>) {
+        peer.send(Message::Binary(&vec![1; self.then]));
+    }
+}
+
+#[test]
+fn a_ping_behind_10_mb_of_data_is_no_false_death() {
+    let mut puppets = Puppets::new([ANSWERS], SECOND);
+    let config = pinged(SECOND, SECOND / 2);
+    let app = Says { at_first: 10_000_000, then: 0 };
+    let stage = Stage::new(config, slow_line(), app);
+    let stats = stage.serve(&mut puppets, 60 * SECOND);
+    assert_eq!((stats.open, stats.ended.len()), (1, 0), "{:?}", stats.ended);
+    let puppet = &puppets.all[0];
+    assert_eq!(puppet.messages, 1, "all of it came");
+    let gaps = puppet.pings.windows(2).map(|pair| pair[1].saturating_since(pair[0]));
+    assert!(gaps.max().unwrap_or_default() < 2 * SECOND, "pings pass between fragments");
+    assert_eq!(stats.pings_sent, stats.pongs_matched);
+}
+
+/// It floods us and reads nothing, so we stop reading from it, and its pongs with the rest.
+#[test]
+fn a_reader_that_we_paused_is_not_silent() {
+    let config = Config { output_max: 100_000, ..pinged(SECOND, SECOND / 2) };
+    let config = Config { output_timeout: 100 * SECOND, ..config };
+    let flood = message(&[7; 10_000]).repeat(100);
+    let mut puppets = Puppets::new([ANSWERS], SECOND)
+        .then(3 * SECOND, 0, Act::Read(false))
+        .then(3 * SECOND, 0, Act::Say(flood))
+        .then(63 * SECOND, 0, Act::Read(true));
+    let stats = Stage::new(config, slow_line(), Echo).serve(&mut puppets, 120 * SECOND);
+    assert!(stats.pauses > 0);
+    assert_eq!(stats.open, 1, "{:?}", stats.ended);
+    assert_eq!(puppets.all[0].messages, 100);
+    assert!(puppets.all[0].pings.len() > 40, "it is pinged as before");
+}
+
+#[test]
+fn a_peer_that_floods_pings_and_never_reads_leaves_a_few_pongs_and_the_newest() {
+    let pings: Vec<u8> = (0..100_000u32).flat_map(|n| control(0x89, &n.to_be_bytes())).collect();
+    let mut puppets = Puppets::new([Habits::default()], SECOND)
+        .then(SECOND, 0, Act::Read(false))
+        .then(SECOND, 0, Act::Say(pings))
+        .then(15 * SECOND, 0, Act::Read(true));
+    let faults = Faults { send_buffer: 4096, receive_buffer: 4096, ..Faults::none() };
+    let config = Config { heartbeat: None, ..pinged(SECOND, SECOND) };
+    let stats = Stage::new(config, faults, Echo).serve(&mut puppets, 20 * SECOND);
+    assert_eq!((stats.pings_received, stats.open), (100_000, 1));
+    let pongs = &puppets.all[0].pongs;
+    // What two kernels held, a chunk in flight, and a chunk that waited: 6 bytes each.
+    assert!(pongs.len() < 6 * 4096 / 6, "{} pongs were kept for it", pongs.len());
+    assert_eq!(pongs.last().map(Vec::as_slice), Some(&99_999u32.to_be_bytes()[..]));
+}
+
+/// Its kernel takes what we send, chunk after chunk; that is no sign of life.
+#[test]
+fn a_sent_message_does_not_reset_the_deadline() {
+    let faults = Faults {
+        stalled_sends: 1.0,
+        stalled_max: 300 * MILLI,
+        send_buffer: 64 << 20,
+        ..Faults::none()
+    };
+    let mut puppets = Puppets::new([ANSWERS], MILLI)
+        .then(3 * SECOND, 0, Act::Say(message(b"more")))
+        .then(3 * SECOND + MILLI, 0, Act::Vanish);
+    let config = Config { output_max: 16 << 20, ..pinged(SECOND, SECOND) };
+    let mut left = 0;
+    let app = Says { at_first: 0, then: 8_000_000 };
+    let stage = Stage::new(config, faults, app);
+    let stats = stage.play(&mut puppets, |world, _| {
+        world.run_for(3 * SECOND + 100 * MILLI);
+        left = world.calls();
+        world.run_for(3 * SECOND);
+        left = world.calls() - left;
+    });
+    assert_eq!(stats.ended(End::Silent), 1, "{:?}", stats.ended);
+    assert!(left > 10, "chunks went out all the time");
+    assert!(stats.lateness_ns.max() < SECOND.as_nanos() as u64);
+}
+
+#[test]
+fn a_drain_does_not_send_everyone_back_at_once() {
+    let mut puppets = Puppets::new([ANSWERS; 200], SECOND);
+    let mut began = None;
+    let stage = Stage::new(pinged(SECOND, SECOND), Faults::none(), Echo);
+    stage.play(&mut puppets, |world, shard| {
+        world.run_for(2 * SECOND);
+        began = Some(world.now());
+        shard.drain(20 * SECOND);
+        world.run_for(30 * SECOND);
+    });
+    let began = began.expect("it ran");
+    let mut seconds = [0; 20];
+    for puppet in &puppets.all {
+        let (at, code) = puppet.close.expect("it was told");
+        assert_eq!(code, Some(1001));
+        seconds[at.saturating_since(began).as_secs() as usize] += 1;
+    }
+    assert!(seconds.iter().all(|count| (8..=12).contains(count)), "{seconds:?}");
+}
+
+/// Quiet connections, and behind them some that talk without a break.
+fn crowd(quiet: usize, busy: usize, len: usize) -> Puppets {
+    let talks = Habits { talks: Some(len), ..ANSWERS };
+    let habits = (0..quiet + busy).map(|who| if who < quiet { ANSWERS } else { talks });
+    Puppets::new(habits, SECOND)
+}
+
+#[test]
+fn a_thousand_busy_connections_get_equal_turns_and_leave_fifty_thousand_quiet_ones_theirs() {
+    let (quiet, busy) = (50_000, 1_000);
+    let mut puppets = crowd(quiet, busy, 100);
+    let faults = Faults { handover_max: 64, ..Faults::none() };
+    let config = pinged(4 * SECOND, 2 * SECOND);
+    let stats = Stage::new(config, faults, Echo).serve(&mut puppets, 6 * SECOND);
+    assert_eq!((stats.open, stats.ended.len()), (51_000, 0));
+    let turns: Vec<u64> = puppets.all[quiet..].iter().map(|puppet| puppet.messages).collect();
+    let (least, most) = (turns.iter().min().unwrap(), turns.iter().max().unwrap());
+    assert!(*least > 100 && *most < least + least / 4, "{least} to {most} turns");
+    for puppet in &puppets.all[..quiet] {
+        let gap = puppet.pings.windows(2).map(|pair| pair[1].saturating_since(pair[0])).max();
+        assert!(gap.is_none_or(|gap| gap < 4 * SECOND + 5 * TICK), "{gap:?} between two pings");
+        assert!(!puppet.pings.is_empty(), "pinged in its first interval");
+    }
+}
+
+/// The loop stood still for longer than an interval: all pings are due at one instant.
+#[test]
+fn all_pings_at_one_instant_are_carried_over_and_hold_nobody_up() {
+    let (quiet, busy) = (20_000, 50);
+    let mut puppets = crowd(quiet, busy, 100);
+    let config = pinged(5 * SECOND, 2 * SECOND);
+    let stall = Some((4 * SECOND, 6 * SECOND));
+    let stage = Stage { stall, ..Stage::new(config, Faults::none(), Echo) };
+    let stats = stage.serve(&mut puppets, 16 * SECOND);
+    assert_eq!((stats.open, stats.ended.len()), (20_050, 0), "a stall kills nobody");
+    for puppet in &puppets.all[..quiet] {
+        let gap = puppet.pings.windows(2).map(|pair| pair[1].saturating_since(pair[0])).max();
+        assert!(gap.is_some_and(|gap| gap < 12 * SECOND), "{gap:?} between two pings");
+    }
+    for puppet in &puppets.all[quiet..] {
+        let long = puppet.waits.iter().filter(|wait| **wait > SECOND / 2).count();
+        assert_eq!(long, 1, "only the stall itself was waited for");
+    }
+}
