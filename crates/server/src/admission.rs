@@ -14,6 +14,11 @@ impl Admission {
         Self { max, open: AtomicU64::new(0), peak: AtomicU64::new(0) }
     }
 
+    /// How many may be open.
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+
     /// How many are open.
     pub fn open(&self) -> u64 {
         self.open.load(Ordering::Relaxed)

@@ -40,6 +40,46 @@ pub enum End {
     Error,
 }
 
+impl End {
+    /// Each of them.
+    pub const ALL: [Self; 14] = [
+        Self::Closed,
+        Self::Fin,
+        Self::Reset,
+        Self::Silent,
+        Self::OutputStuck,
+        Self::HandshakeTimeout,
+        Self::CloseTimeout,
+        Self::MessageTimeout,
+        Self::Idle,
+        Self::Violation,
+        Self::Refused,
+        Self::Drained,
+        Self::TimedOut,
+        Self::Error,
+    ];
+
+    /// The name in metrics, and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Fin => "fin",
+            Self::Reset => "reset",
+            Self::Silent => "silent",
+            Self::OutputStuck => "output_stuck",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::CloseTimeout => "close_timeout",
+            Self::MessageTimeout => "message_timeout",
+            Self::Idle => "idle",
+            Self::Violation => "violation",
+            Self::Refused => "refused",
+            Self::Drained => "drained",
+            Self::TimedOut => "timed_out",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// Why a request did not become a WebSocket connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,4 +97,36 @@ pub enum Refusal {
     Declined,
     /// A request that the app granted with an answer that cannot be sent (500).
     Fault,
+}
+
+impl Refusal {
+    /// Each of them.
+    pub const ALL: [Self; 5] =
+        [Self::Full, Self::Draining, Self::Upgrade, Self::Request, Self::Declined];
+
+    /// The name in metrics, and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Draining => "draining",
+            Self::Upgrade => "upgrade",
+            Self::Request => "request",
+            Self::Declined => "declined",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_same_in_metrics_and_in_json() {
+        for end in End::ALL {
+            assert_eq!(serde_json::to_value(end).unwrap(), end.name());
+        }
+        for refusal in Refusal::ALL {
+            assert_eq!(serde_json::to_value(refusal).unwrap(), refusal.name());
+        }
+    }
 }

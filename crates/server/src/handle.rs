@@ -52,6 +52,15 @@ impl ShardHandle {
         stats.recv_timeout(patience).ok()
     }
 
+    /// Asks for what the shard has done so far, and does not wait: neither for the answer nor for
+    /// a place in the mailbox.
+    pub(crate) fn ask_stats(&self) -> Option<Receiver<Stats>> {
+        let (answer, stats) = sync_channel(1);
+        self.mailbox.try_send(Command::Snapshot(answer)).ok()?;
+        self.waker.wake();
+        Some(stats)
+    }
+
     fn command(&self, command: Command) {
         // It fails only when the shard is gone.
         if self.mailbox.send(command).is_ok() {

@@ -76,6 +76,8 @@ mod id;
 mod layout;
 mod listener;
 mod mailbox;
+pub mod metrics;
+mod notice;
 mod output;
 mod peer;
 mod post;

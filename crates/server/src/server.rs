@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tracing::{error, info, warn};
 
 /// How long a shard may take to say its first word.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -70,8 +71,8 @@ pub struct Server {
 /// Speaks to a running server from any thread.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
-    shards: Arc<[Running]>,
-    admission: Arc<Admission>,
+    pub(crate) shards: Arc<[Running]>,
+    pub(crate) admission: Arc<Admission>,
 }
 
 /// What is known when a server has ended.
@@ -126,7 +127,18 @@ impl Server {
         let (shards, threads): (Vec<_>, Vec<_>) = spawn_all(spawned)?.into_iter().unzip();
         let handle = ServerHandle { shards: shards.into(), admission };
         let server = Self { local_addr, layout, driver: config.driver, handle, threads, ended };
-        server.check_started()
+        let server = server.check_started()?;
+        server.note_start();
+        Ok(server)
+    }
+
+    fn note_start(&self) {
+        let Layout { shards, connections_max, descriptors, .. } = self.layout;
+        let driver = self.driver.name();
+        info!(addr = %self.local_addr, driver, shards, connections_max, "listening");
+        if self.layout.exceeds_descriptor_limit() {
+            warn!(connections_max, descriptors, "more connections than descriptors, as asked");
+        }
     }
 
     /// Where it listens.
@@ -164,6 +176,7 @@ impl Server {
                 outcome.drained.get_or_insert_default().add(drained);
             }
             if let Some(error) = ended.error {
+                error!(%error, "a shard failed");
                 self.handle.stop();
                 outcome.error.get_or_insert(error);
             }
@@ -172,6 +185,7 @@ impl Server {
             thread.join().expect("a shard's thread catches its panics");
         }
         outcome.stats.peak = self.handle.admission.peak();
+        info!(opened = outcome.stats.opened, peak = outcome.stats.peak, "ended");
         outcome
     }
 
@@ -194,6 +208,7 @@ impl ServerHandle {
     /// Takes no more connections, closes those that are open with 1001, spread over `window`, and
     /// ends when the last is gone.
     pub fn drain(&self, window: Duration) {
+        info!(open = self.open(), ?window, "draining");
         for shard in self.shards.iter() {
             shard.handle.drain(window);
         }

@@ -8,6 +8,7 @@ use crate::drain::{Before, Drain};
 use crate::handle::Command;
 use crate::hosted::Hosted;
 use crate::mailbox::{Exchange, Inbox};
+use crate::notice::Notices;
 use crate::output::Pool;
 use crate::peer::Shared;
 use crate::post::Post;
@@ -42,6 +43,7 @@ pub struct Shard<A: App> {
     before: Option<Before>,
     /// What became of it.
     report: Option<DrainReport>,
+    notices: Notices,
     /// Connections that hold a place of the admission.
     open: u32,
     accepting: bool,
@@ -102,6 +104,7 @@ impl<A: App> Shard<A> {
             drain: None,
             before: None,
             report: None,
+            notices: Notices::default(),
             open: 0,
             accepting: false,
             stopped: false,
@@ -197,6 +200,7 @@ impl<A: App> Shard<A> {
         }
         let end = session.end.unwrap_or_else(|| end_of(cause));
         *self.shared.stats.ended.entry(end).or_default() += 1;
+        self.notices.stir(now, end);
         let state = session.opened.then(|| self.hosted.release(id.index)).flatten();
         if let Some(state) = state {
             let id = PeerId { shard: self.shared.inbox.number, conn: id };
@@ -234,6 +238,7 @@ impl<A: App> Shard<A> {
     fn stop(&mut self, now: Instant, ops: &mut Vec<Op>) {
         if !std::mem::replace(&mut self.stopped, true) {
             self.report = self.before.as_ref().map(|before| before.report(now, &self.shared.stats));
+            self.notices.tell_rest(&self.shared.stats);
             ops.push(Op::Stop);
         }
     }
@@ -327,13 +332,15 @@ impl<A: App> Engine for Shard<A> {
         if self.letters.backlog.is_some() {
             self.deliver(now, ops);
         }
+        self.notices.tell(now, &self.shared.stats);
         self.finish(now, ops);
     }
 
     fn deadline(&self) -> Option<Instant> {
         let drain = self.drain.as_ref().and_then(Drain::deadline);
         let timers = self.shared.timers.deadline();
-        let due = [self.shared.wheel.next_wake(), drain, timers, self.letters.backlog];
+        let notice = self.notices.deadline();
+        let due = [self.shared.wheel.next_wake(), drain, timers, notice, self.letters.backlog];
         due.into_iter().flatten().min()
     }
 

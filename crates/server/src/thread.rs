@@ -54,6 +54,7 @@ impl Start {
         let thread = std::thread::Builder::new().name(format!("shard-{}", self.number));
         let counted = counters.clone();
         let run = move || {
+            let _span = tracing::info_span!("shard", number = self.number).entered();
             let ran = catch_unwind(AssertUnwindSafe(|| self.run(&mut shard, driver)));
             let error = ran.unwrap_or_else(|panic| Err(self.panicked(&*panic))).err();
             let stats = Stats { driver: counted.as_ref().into(), ..shard.stats() };

@@ -1,0 +1,206 @@
+//! The names, and what is behind each.
+
+use super::{Exposition, Reading};
+use crate::{DriverStats, End, Refusal, Stats};
+use std::collections::BTreeMap;
+
+impl Reading {
+    /// All of it in Prometheus' text format.
+    pub fn to_prometheus(&self) -> String {
+        let mut text = Exposition::default();
+        self.expose(&mut text);
+        text.into_text()
+    }
+
+    /// Appends all of it.
+    pub fn expose(&self, to: &mut Exposition) {
+        self.connections(to);
+        self.heartbeat(to);
+        messages(&self.stats, to);
+        driver(&self.stats.driver, to);
+        self.shards(to);
+    }
+
+    /// Whether each shard answered in time.
+    pub fn is_complete(&self) -> bool {
+        self.shards.iter().all(|(answered, _)| *answered)
+    }
+
+    fn connections(&self, to: &mut Exposition) {
+        let Stats { accepted, opened, open, peak, refused, ended, closed, .. } = &self.stats;
+        to.gauge("halfopen_connections", "Connections that are open now.", open);
+        to.gauge("halfopen_connections_peak", "The most connections that were open at once.", peak);
+        to.gauge(
+            "halfopen_connections_limit",
+            "The most connections that may be open at once.",
+            self.connections_max,
+        );
+        to.counter("halfopen_accepts_total", "Connections taken from the listener.", accepted);
+        to.counter("halfopen_handshakes_total", "Opening handshakes that succeeded.", opened);
+        to.counters(
+            "halfopen_refusals_total",
+            "Requests that were answered with an HTTP error, by reason.",
+            "reason",
+            by_name(&Refusal::ALL, Refusal::name, refused),
+        );
+        to.counters(
+            "halfopen_reclaimed_total",
+            "Connections that are gone and whose memory came back, by cause.",
+            "cause",
+            by_name(&End::ALL, End::name, ended),
+        );
+        to.counters(
+            "halfopen_closes_total",
+            "Close frames that began a closing handshake, from either side, by code.",
+            "code",
+            by_code(closed),
+        );
+    }
+
+    fn heartbeat(&self, to: &mut Exposition) {
+        let stats = &self.stats;
+        to.counter("halfopen_pings_sent_total", "Pings handed to the kernel.", stats.pings_sent);
+        to.counter(
+            "halfopen_pongs_total",
+            "Pongs that carried the stamp of a ping of ours.",
+            stats.pongs_matched,
+        );
+        to.counter(
+            "halfopen_unsolicited_pongs_total",
+            "Pongs that answered no ping of ours.",
+            stats.pongs_unsolicited,
+        );
+        to.counter("halfopen_pings_received_total", "Pings of peers.", stats.pings_received);
+        to.histogram(
+            "halfopen_ping_rtt_seconds",
+            "Time from the making of a ping to its pong.",
+            &self.rtt,
+        );
+        to.histogram(
+            "halfopen_reclaim_lateness_seconds",
+            "Time from the deadline of a silent peer (flush of the ping + timeout) to its abort.",
+            &self.lateness,
+        );
+    }
+
+    fn shards(&self, to: &mut Exposition) {
+        let numbered =
+            || self.shards.iter().enumerate().map(|(number, seen)| (number.to_string(), seen));
+        to.gauges(
+            "halfopen_shard_answered",
+            "Whether the shard answered this reading in time; if not, it is counted as it was last seen.",
+            "shard",
+            numbered().map(|(number, (answered, _))| (number, u64::from(*answered))),
+        );
+        to.gauges(
+            "halfopen_shard_connections",
+            "Connections that are open now, by shard.",
+            "shard",
+            numbered().map(|(number, (_, open))| (number, *open)),
+        );
+    }
+}
+
+fn messages(stats: &Stats, to: &mut Exposition) {
+    to.counter("halfopen_messages_received_total", "Messages from peers.", stats.messages_received);
+    to.counter(
+        "halfopen_messages_sent_total",
+        "Messages to peers, when they were queued.",
+        stats.messages_sent,
+    );
+    to.counter(
+        "halfopen_message_received_bytes_total",
+        "Payload of messages from peers.",
+        stats.payload_received,
+    );
+    to.counter(
+        "halfopen_message_sent_bytes_total",
+        "Payload of messages to peers, when they were queued.",
+        stats.payload_sent,
+    );
+    to.counter(
+        "halfopen_pauses_total",
+        "Times that a peer was not read from because it did not read.",
+        stats.pauses,
+    );
+}
+
+fn driver(stats: &DriverStats, to: &mut Exposition) {
+    to.counter("halfopen_received_bytes_total", "Bytes received from TCP.", stats.bytes_received);
+    to.counter("halfopen_sent_bytes_total", "Bytes given to TCP.", stats.bytes_sent);
+    to.counter("halfopen_turns_total", "Turns of the drivers' loops.", stats.turns);
+    to.counter("halfopen_syscalls_total", "System calls of the drivers' loops.", stats.syscalls);
+    to.counter("halfopen_events_total", "Events that the drivers handed over.", stats.events);
+    to.gauge(
+        "halfopen_turn_seconds_max",
+        "The longest turn of a driver's loop since the start.",
+        stats.turn_ns_max as f64 / 1e9,
+    );
+    to.counter(
+        "halfopen_buffers_exhausted_total",
+        "Times that a receive ended because no buffer was free.",
+        stats.buffers_exhausted,
+    );
+    to.counter(
+        "halfopen_table_full_total",
+        "Times that a driver's table was full while a connection waited.",
+        stats.table_full,
+    );
+}
+
+/// One sample for each that can be, also where nothing was counted yet: a counter that appears with
+/// its first event hides that event from everyone who computes a rate.
+fn by_name<K: Copy + Ord>(
+    all: &[K],
+    name: impl Fn(K) -> &'static str,
+    counts: &BTreeMap<K, u64>,
+) -> Vec<(&'static str, u64)> {
+    all.iter().map(|key| (name(*key), counts.get(key).copied().unwrap_or(0))).collect()
+}
+
+/// The codes of RFC 6455 §7.4 one by one; those that are free for everyone, which peers choose, as
+/// two: labels are bounded whatever peers send.
+fn by_code(counts: &BTreeMap<u16, u64>) -> BTreeMap<String, u64> {
+    let rest = FREE_CODES.map(str::to_owned).into_iter();
+    let known = CODES.iter().map(u16::to_string);
+    let mut labels: BTreeMap<_, _> = known.chain(rest).map(|label| (label, 0)).collect();
+    for (code, count) in counts {
+        *labels.entry(code_label(*code)).or_default() += count;
+    }
+    labels
+}
+
+fn code_label(code: u16) -> String {
+    let [three, four, other] = FREE_CODES;
+    match code {
+        known if CODES.contains(&known) => known.to_string(),
+        3_000..4_000 => three.into(),
+        4_000..5_000 => four.into(),
+        _ => other.into(),
+    }
+}
+
+const CODES: [u16; 13] =
+    [1000, 1001, 1002, 1003, 1005, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014];
+const FREE_CODES: [&str; 3] = ["3xxx", "4xxx", "other"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_codes_peers_send_the_labels_are_few() {
+        let everything = (0..=u16::MAX).map(|code| (code, 1)).collect();
+        let labels = by_code(&everything);
+        assert_eq!(labels.len(), CODES.len() + 3);
+        assert_eq!(labels.values().sum::<u64>(), 1 << 16);
+        assert_eq!((labels["1001"], labels["3xxx"], labels["4xxx"]), (1, 1000, 1000));
+    }
+
+    #[test]
+    fn what_has_not_happened_yet_is_there_with_zero() {
+        let samples = by_name(&End::ALL, End::name, &BTreeMap::from([(End::Silent, 3)]));
+        assert_eq!(samples.len(), End::ALL.len());
+        assert!(samples.contains(&("silent", 3)) && samples.contains(&("reset", 0)));
+    }
+}
