@@ -17,7 +17,7 @@ use crate::units::{
     OrAuto, OrOff, count, cpu_list, duration_or_off, positive_duration, rate, shards,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -130,6 +130,9 @@ pub(crate) struct Lab {
     /// Threads of the server, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", help_heading = "Server", value_parser = shards)]
     pub shards: OrAuto<u16>,
+    /// Where the server answers /metrics, /livez and /readyz; nowhere if not given
+    #[arg(long, value_name = "ADDR", help_heading = "Server", value_parser = serve::address)]
+    pub admin: Option<SocketAddr>,
     #[command(flatten)]
     pub tcp: TcpFlags,
     #[command(flatten)]

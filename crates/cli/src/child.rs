@@ -34,6 +34,8 @@ pub(crate) struct Announced {
     pub driver: String,
     /// In how many threads.
     pub shards: u16,
+    /// Where its metrics are, if they are.
+    pub admin: Option<String>,
 }
 
 impl ServerProcess {
@@ -54,9 +56,13 @@ impl ServerProcess {
         let lines = lines_of(child.stdout.take().expect("it is piped"));
         let errors = Tail::of(child.stderr.take().expect("it is piped"));
         let stdin = child.stdin.take().expect("it is piped");
-        let placeholder =
-            Announced { addr: ([0, 0, 0, 0], 0).into(), driver: String::new(), shards: 0 };
-        let mut server = Self { child, _stdin: stdin, lines, errors, announced: placeholder };
+        let announced = Announced {
+            addr: ([0, 0, 0, 0], 0).into(),
+            driver: String::new(),
+            shards: 0,
+            admin: None,
+        };
+        let mut server = Self { child, _stdin: stdin, lines, errors, announced };
         server.announced = server.wait_for_word()?;
         Ok(server)
     }
@@ -163,7 +169,8 @@ impl Announced {
         let addr = words.next()?.parse().ok()?;
         let driver = words.next()?.strip_prefix("driver=")?.into();
         let shards = words.next()?.strip_prefix("shards=")?.parse().ok()?;
-        Some(Self { addr, driver, shards })
+        let admin = words.find_map(|word| word.strip_prefix("admin=")).map(str::to_owned);
+        Some(Self { addr, driver, shards, admin })
     }
 }
 
@@ -217,6 +224,9 @@ mod tests {
         let announced = Announced::read(line).unwrap();
         assert_eq!(announced.addr, "127.0.0.1:9001".parse().unwrap());
         assert_eq!((announced.driver.as_str(), announced.shards), ("io-uring", 2));
+        assert_eq!(announced.admin, None);
+        let with_admin = Announced::read(&format!("{line} admin=http://127.0.0.1:9100")).unwrap();
+        assert_eq!(with_admin.admin.as_deref(), Some("http://127.0.0.1:9100"));
         assert_eq!(Announced::read("listening on port 9001"), None);
     }
 }

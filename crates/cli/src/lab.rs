@@ -65,6 +65,9 @@ fn once(
 ) -> Result<(Report, Outcome), Failure> {
     let mut server = ServerProcess::start(&lab.server_flags(flags))?;
     screen.note(&lab.say(flags, &server));
+    if let Some(admin) = &server.announced().admin {
+        screen.note(&format!("metrics: {admin}/metrics"));
+    }
     let asked = lab.asked(flags, &server);
     let job = Job {
         plan: resolve(&asked).map_err(|e| plan_error(&e))?,
@@ -148,6 +151,7 @@ impl Resolved {
             line.push(format!("--cpu={}", cpu_list(&self.server_cpus)));
         }
         line.extend(tcp(&flags.tcp));
+        line.extend(flags.admin.map(|addr| format!("--admin={addr}")));
         line.extend(limits(&flags.limits, self.connections));
         line.into_iter().map(OsString::from).collect()
     }

@@ -4,6 +4,7 @@
 //! and every failure becomes a cause, a next step and an exit status. What is measured, and how,
 //! is in the libraries.
 
+mod admin;
 mod args;
 mod child;
 mod demo;
@@ -14,6 +15,7 @@ mod interrupt;
 mod lab;
 mod live;
 mod load;
+mod log;
 mod measure;
 mod publish;
 mod report;

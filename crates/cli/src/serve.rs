@@ -1,10 +1,13 @@
 //! `serve`: a server that says one line when it listens, and drains when it is asked to end.
 
+use crate::admin::{About, Admin};
 use crate::args::{App, Driver, LimitFlags, Policy, Serve};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::log;
 use crate::units::{OrAuto, Typed};
 use halfopen_loadgen::report::number::count;
+use halfopen_server::metrics::Monitor;
 use halfopen_server::{
     Ack, Config, DriverKind, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle,
     Stats, TcpWatch,
@@ -19,6 +22,18 @@ use std::time::Duration;
 
 /// Runs the server until it is asked to end.
 pub(crate) fn run(flags: &Serve, json: bool, quiet: bool) -> Outcome {
+    let log = log::begin(flags.log.as_ref(), flags.log_format)?;
+    // Before the server, so that whoever asks meanwhile is told to wait.
+    let admin = flags.admin.map(Admin::start).transpose()?;
+    let outcome = serve(flags, json, quiet || log.is_some(), admin.as_ref());
+    if let Some(log) = log {
+        log.flush();
+    }
+    outcome
+}
+
+/// With `quiet` nothing is said on stderr but errors: the log has it.
+fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outcome {
     let config = config(flags);
     let server = match flags.app {
         App::Echo => Server::start(&config, |_| Echo),
@@ -26,11 +41,15 @@ pub(crate) fn run(flags: &Serve, json: bool, quiet: bool) -> Outcome {
     }
     .map_err(|error| failure(&error))?;
 
-    let cut_short = catch_signals(server.handle(), flags.drain, quiet)?;
+    if let Some(admin) = admin {
+        let about = About { driver: server.driver().name(), heartbeat: config.shard.heartbeat };
+        admin.ready(Monitor::new(server.handle()), about)?;
+    }
+    let cut_short = catch_signals(server.handle(), flags.drain, quiet, admin)?;
     if flags.with_stdin {
         end_with_stdin(server.handle());
     }
-    announce(&server, flags, json);
+    announce(&server, flags, json, admin);
     if !quiet {
         warn_of_limits(&server);
     }
@@ -121,10 +140,15 @@ fn catch_signals(
     handle: ServerHandle,
     window: Duration,
     quiet: bool,
+    admin: Option<&Admin>,
 ) -> Result<Arc<AtomicBool>, Failure> {
     let cut_short = Arc::new(AtomicBool::new(false));
     let (at_first, at_second, told) = (handle.clone(), handle, cut_short.clone());
+    let tell_admin = admin.map(Admin::on_drain);
     let drain = move || {
+        if let Some(tell) = tell_admin {
+            tell();
+        }
         if !quiet {
             let (open, window) = (count(at_first.open()), Typed(window));
             eprintln!("draining {open} connections over {window}; Ctrl-C again ends at once");
@@ -152,9 +176,10 @@ fn end_with_stdin(handle: ServerHandle) {
 }
 
 /// Tells where it listens: one line, or one document.
-fn announce(server: &Server, flags: &Serve, json: bool) {
+fn announce(server: &Server, flags: &Serve, json: bool, admin: Option<&Admin>) {
     let (driver, shards) = (server.driver().name(), server.layout().shards);
     let url = format!("ws://{}", server.local_addr());
+    let admin = admin.map(|admin| format!("http://{}", admin.addr()));
     let line = if json {
         let interval = flags.ping_interval.0.map(|interval| interval.as_secs_f64() * 1e3);
         serde_json::json!({
@@ -165,12 +190,14 @@ fn announce(server: &Server, flags: &Serve, json: bool) {
             "ping_interval_ms": interval,
             "ping_timeout_ms": interval.map(|_| flags.ping_timeout.as_secs_f64() * 1e3),
             "connections_max": server.layout().connections_max,
+            "admin": admin,
             "pid": std::process::id(),
         })
         .to_string()
     } else {
         let ping = ping_words(flags.ping_interval.0, flags.ping_timeout);
-        format!("listening on {url} driver={driver} shards={shards} ping={ping}")
+        let admin = admin.map_or(String::new(), |admin| format!(" admin={admin}"));
+        format!("listening on {url} driver={driver} shards={shards} ping={ping}{admin}")
     };
     // Nobody may be reading; the server serves all the same.
     let mut out = io::stdout().lock();

@@ -70,7 +70,7 @@ fn named(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 }
 
 const COMMANDS_TO_COME: [&str; 3] = ["probe", "calibrate", "tune"];
-const FLAGS_TO_COME: [&str; 15] = [
+const FLAGS_TO_COME: [&str; 14] = [
     "--header",
     "--hello",
     "--reply",
@@ -82,7 +82,6 @@ const FLAGS_TO_COME: [&str; 15] = [
     "--plan",
     "--server",
     "--url",
-    "--admin",
     "--tcp-keepalive",
     "--tcp-user-timeout",
     "--max-wait",
@@ -105,7 +104,6 @@ mod tests {
             "halfopen load ws://h --hello x",
             "halfopen load ws://h -H x",
             "halfopen lab --server=x",
-            "halfopen serve --admin 127.0.0.1:1",
             "halfopen serve --tcp-keepalive",
         ] {
             assert!(explained(line).contains("is not there yet"), "{line}");

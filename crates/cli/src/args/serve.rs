@@ -1,6 +1,7 @@
 //! Flags of the server.
 
 use super::{Cpus, cpus};
+use crate::log;
 use crate::units::{
     OrAuto, OrOff, count_or_auto, duration, duration_or_off, nearest, positive_duration, shards,
     size,
@@ -9,13 +10,17 @@ use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tracing_subscriber::filter::Targets;
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001", value_parser = listen)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001", value_parser = address)]
     pub listen: SocketAddr,
+    /// Where to answer /metrics, /livez and /readyz; nowhere if not given
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub admin: Option<SocketAddr>,
     /// What it runs on: auto, io-uring, tokio-uring
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = driver)]
     pub driver: Driver,
@@ -46,6 +51,14 @@ pub(crate) struct Serve {
     pub tcp: TcpFlags,
     #[command(flatten)]
     pub limits: LimitFlags,
+
+    /// Note on stderr what happens, if it is as grave as this: error, warn, info, debug; or by
+    /// part: warn,halfopen_server=info [default: HALFOPEN_LOG, else off]
+    #[arg(long, value_name = "LEVEL", help_heading = "Output", value_parser = log::level)]
+    pub log: Option<Targets>,
+    /// How a line of the log is written
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub log_format: log::Format,
 
     /// Write what was counted to this file at the end; - is stdout.
     #[arg(long, value_name = "FILE", hide = true)]
@@ -175,7 +188,8 @@ pub(crate) enum Policy {
     Idle,
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
+/// Where something listens.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let wrong = || {
         format!("not an address: allowed are address:port, such as 127.0.0.1:9001{}", {
             let port = text.trim_start_matches(':').trim_start_matches("localhost:");
@@ -226,9 +240,9 @@ mod tests {
 
     #[test]
     fn a_port_alone_is_answered_with_the_address_that_is_meant() {
-        assert!(listen("127.0.0.1:0").is_ok());
-        assert!(listen("9001").unwrap_err().contains("'127.0.0.1:9001' meant?"));
-        assert!(listen("localhost:80").unwrap_err().contains("'127.0.0.1:80' meant?"));
-        assert!(listen("nowhere").unwrap_err().contains("[::1]:9001"));
+        assert!(address("127.0.0.1:0").is_ok());
+        assert!(address("9001").unwrap_err().contains("'127.0.0.1:9001' meant?"));
+        assert!(address("localhost:80").unwrap_err().contains("'127.0.0.1:80' meant?"));
+        assert!(address("nowhere").unwrap_err().contains("[::1]:9001"));
     }
 }

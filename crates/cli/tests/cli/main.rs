@@ -1,8 +1,13 @@
 //! The binary as its users see it: exit status, words, files.
 
+mod admin;
 mod demo;
+mod doctor;
+mod exposition;
 mod lab;
 mod load;
+mod log;
+mod operations;
 mod program;
 mod report;
 mod serve;

@@ -51,8 +51,11 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(flags: &[&str]) -> Self {
-        let args = [&["serve", "--listen=127.0.0.1:0"], flags].concat();
-        let mut child = halfopen(&args).spawn().unwrap();
+        Self::run(&mut halfopen(&[&["serve", "--listen=127.0.0.1:0"], flags].concat()))
+    }
+
+    pub(crate) fn run(serve: &mut Command) -> Self {
+        let mut child = serve.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
@@ -63,6 +66,16 @@ impl Served {
     pub(crate) fn addr(&self) -> &str {
         let from = self.line.find("ws://").expect("it says where it listens") + "ws://".len();
         self.line[from..].split([' ', '"']).next().unwrap()
+    }
+
+    /// Where the admin listener is.
+    pub(crate) fn admin(&self) -> &str {
+        let from = self.line.find("http://").expect("it says where") + "http://".len();
+        self.line[from..].split([' ', '"']).next().unwrap()
+    }
+
+    pub(crate) fn tell(&self, signal: Signal) {
+        tell(&self.child, signal);
     }
 
     pub(crate) fn url(&self) -> String {
