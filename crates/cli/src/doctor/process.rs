@@ -1,0 +1,51 @@
+//! What the kernel allows this process.
+
+use super::Finding;
+use halfopen_loadgen::report::number::{bytes, count};
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
+
+/// The soft limit is raised to the hard one by every command that opens connections.
+pub(super) fn descriptors() -> Finding {
+    let limit = getrlimit(Resource::Nofile);
+    let number = |limit: Option<u64>| limit.map_or("unlimited".into(), count);
+    let words = format!(
+        "{} (soft limit {}, raised by itself): so many connections by default; a larger number given explicitly takes more rings",
+        number(limit.maximum),
+        number(limit.current)
+    );
+    let change = "ulimit -n 1048576 (as root), or `nofile` in /etc/security/limits.conf";
+    match limit.maximum {
+        Some(hard) if hard < 11_000 => Finding::bad("descriptors", words, change),
+        _ => Finding::good("descriptors", words).more(change),
+    }
+}
+
+pub(super) fn locked_memory() -> Finding {
+    let change = "ulimit -l unlimited (as root), or `memlock` in /etc/security/limits.conf";
+    match getrlimit(Resource::Memlock).current {
+        None => Finding::good("locked memory", "unlimited"),
+        Some(limit) => {
+            let words =
+                format!("{}: bounds the queues of rings without privilege", bytes(limit as f64));
+            match limit >= 2 << 20 {
+                true => Finding::good("locked memory", words).more(change),
+                false => Finding::bad("locked memory", words, change),
+            }
+        }
+    }
+}
+
+/// What only a privileged program may do here; nothing that is needed by default.
+pub(super) fn privilege() -> Finding {
+    let is_admin =
+        capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN));
+    match is_admin {
+        true => Finding::good("privilege", "CAP_NET_ADMIN: TCP_REPAIR works, so a host can vanish"),
+        false => Finding::good(
+            "privilege",
+            "no CAP_NET_ADMIN: no TCP_REPAIR, so no host can vanish; every other death works without",
+        )
+        .more("sudo setcap cap_net_admin+ep \"$(command -v halfopen)\""),
+    }
+}
