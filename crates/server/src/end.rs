@@ -42,12 +42,13 @@ pub enum End {
 
 impl End {
     /// Each of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Closed,
         Self::Fin,
         Self::Reset,
         Self::Silent,
         Self::OutputStuck,
+        Self::SlowConsumer,
         Self::HandshakeTimeout,
         Self::CloseTimeout,
         Self::MessageTimeout,
@@ -67,6 +68,7 @@ impl End {
             Self::Reset => "reset",
             Self::Silent => "silent",
             Self::OutputStuck => "output_stuck",
+            Self::SlowConsumer => "slow_consumer",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::CloseTimeout => "close_timeout",
             Self::MessageTimeout => "message_timeout",

@@ -78,8 +78,9 @@ fn tell_deaths(more: impl Fn(End) -> Option<u64>) {
 fn tell_limits(more: impl Fn(End) -> Option<u64>) {
     let [handshake_timeout, message_timeout, close_timeout] =
         [End::HandshakeTimeout, End::MessageTimeout, End::CloseTimeout].map(&more);
-    let [idle, violation] = [End::Idle, End::Violation].map(&more);
-    let all = [handshake_timeout, message_timeout, close_timeout, idle, violation];
+    let [slow_consumer, idle, violation] =
+        [End::SlowConsumer, End::Idle, End::Violation].map(&more);
+    let all = [handshake_timeout, message_timeout, close_timeout, slow_consumer, idle, violation];
     let ended: u64 = all.into_iter().flatten().sum();
     if ended > 0 {
         info!(
@@ -87,6 +88,7 @@ fn tell_limits(more: impl Fn(End) -> Option<u64>) {
             handshake_timeout,
             message_timeout,
             close_timeout,
+            slow_consumer,
             idle,
             violation,
             "connections ended at a limit"

@@ -119,6 +119,16 @@ fn messages(stats: &Stats, to: &mut Exposition) {
         stats.payload_sent,
     );
     to.counter(
+        "halfopen_messages_dropped_total",
+        "Messages that were dropped because a peer's queue was full.",
+        stats.messages_dropped,
+    );
+    to.counter(
+        "halfopen_message_dropped_bytes_total",
+        "Payload of messages that were dropped.",
+        stats.payload_dropped,
+    );
+    to.counter(
         "halfopen_pauses_total",
         "Times that a peer was not read from because it did not read.",
         stats.pauses,
