@@ -59,7 +59,7 @@ pub(crate) enum Command {
     ///
     /// Prints one line on stdout when it listens. Ctrl-C or SIGTERM drains it: no new connections,
     /// a Close frame for everyone, spread over a while. A second one ends it at once.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Show, convert and compare the reports of earlier runs
     ///
     /// Prints a report in another format. With --baseline it is put beside another run. A page
