@@ -42,7 +42,7 @@ pub enum End {
 
 impl End {
     /// Each of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Closed,
         Self::Fin,
         Self::Reset,
@@ -55,6 +55,7 @@ impl End {
         Self::Idle,
         Self::Violation,
         Self::Refused,
+        Self::Answered,
         Self::Drained,
         Self::TimedOut,
         Self::Error,
@@ -75,6 +76,7 @@ impl End {
             Self::Idle => "idle",
             Self::Violation => "violation",
             Self::Refused => "refused",
+            Self::Answered => "answered",
             Self::Drained => "drained",
             Self::TimedOut => "timed_out",
             Self::Error => "error",
@@ -103,8 +105,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// Each of them.
-    pub const ALL: [Self; 5] =
-        [Self::Full, Self::Draining, Self::Upgrade, Self::Request, Self::Declined];
+    pub const ALL: [Self; 6] =
+        [Self::Full, Self::Draining, Self::Upgrade, Self::Request, Self::Declined, Self::Fault];
 
     /// The name in metrics, and in JSON.
     pub const fn name(self) -> &'static str {
@@ -114,6 +116,7 @@ impl Refusal {
             Self::Upgrade => "upgrade",
             Self::Request => "request",
             Self::Declined => "declined",
+            Self::Fault => "fault",
         }
     }
 }

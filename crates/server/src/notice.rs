@@ -24,7 +24,7 @@ pub(crate) struct Notices {
 impl Notices {
     /// A connection ended so.
     pub(crate) fn stir(&mut self, now: Instant, end: End) {
-        let is_news = !matches!(end, End::Closed | End::Drained);
+        let is_news = !matches!(end, End::Closed | End::Drained | End::Answered);
         if is_news && self.due.is_none() && enabled!(Level::INFO) {
             self.due = Some(self.quiet_until.map_or(now, |until| until.max(now)));
         }

@@ -185,7 +185,7 @@ impl Server {
             thread.join().expect("a shard's thread catches its panics");
         }
         outcome.stats.peak = self.handle.admission.peak();
-        info!(opened = outcome.stats.opened, peak = outcome.stats.peak, "ended");
+        outcome.note();
         outcome
     }
 
@@ -201,6 +201,17 @@ impl Server {
             }
         }
         Ok(self)
+    }
+}
+
+impl Outcome {
+    fn note(&self) {
+        if let Some(drained) = &self.drained {
+            let (connections, took) = (drained.connections, drained.took);
+            let [clean, timed_out] = [drained.clean(), drained.timed_out()];
+            info!(connections, clean, timed_out, broken = drained.broken(), ?took, "drained");
+        }
+        info!(opened = self.stats.opened, peak = self.stats.peak, "ended");
     }
 }
 

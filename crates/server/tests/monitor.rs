@@ -2,7 +2,9 @@
 //! holds up nobody.
 
 use halfopen_server::metrics::Monitor;
-use halfopen_server::{App, Config, DriverKind, Message, Peer, Server, ServerConfig};
+use halfopen_server::{
+    Accept, App, Config, DriverKind, Handshake, Message, Peer, Rejection, Server, ServerConfig,
+};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -18,7 +20,13 @@ struct Stuck {
 }
 
 impl App for Stuck {
-    fn on_message(&mut self, peer: &mut Peer<'_>, message: Message<'_>) {
+    type State = ();
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()))
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, _state: &mut (), message: Message<'_>) {
         if message.as_bytes() == b"halt" {
             self.stuck.send(()).unwrap();
             self.go_on.recv_timeout(PATIENCE).unwrap();

@@ -20,9 +20,13 @@ fn the_log_tells_start_deaths_and_drain_and_never_a_frame() {
     let lines: Vec<serde_json::Value> =
         ran.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
-    assert_eq!(messages, ["listening", "connections died", "draining", "ended"], "{ran:?}");
+    assert_eq!(
+        messages,
+        ["listening", "connections died", "draining", "drained", "ended"],
+        "{ran:?}"
+    );
     assert_eq!((&lines[1]["died"], &lines[1]["fin"]), (&1.into(), &1.into()), "{ran:?}");
-    assert_eq!(lines[3]["opened"], 1);
+    assert_eq!(lines[4]["opened"], 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use crate::program::run;
 
 #[test]
 fn wrong_use_exits_2_and_says_what_is_allowed() {
-    let cases: [(&[&str], &str); 25] = [
+    let cases: [(&[&str], &str); 24] = [
         (&[], "Usage: halfopen"),
         (&["labb"], "is 'lab' meant?"),
         (&["probe", "ws://127.0.0.1/"], "'probe' is not there yet"),
@@ -23,7 +23,6 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["serve", "--driver=epoll"], "epoll is not there yet"),
         (&["serve", "--admin=9100"], "'127.0.0.1:9100' meant?"),
         (&["serve", "--log=verbose"], "allowed are off error warn info debug trace"),
-        (&["serve", "--tcp-keepalive=5s"], "--tcp-keepalive is not there yet"),
         (&["serve", "--ping-interval=20"], "Write 20s or 20ms"),
         (&["serve", "--listen=127.0.0.1:0", "--cpu=1023"], "core 1023"),
         (&["report", "."], "report.json"),

@@ -27,7 +27,8 @@ impl Reading {
     }
 
     fn connections(&self, to: &mut Exposition) {
-        let Stats { accepted, opened, open, peak, refused, ended, closed, .. } = &self.stats;
+        let Stats { accepted, opened, open, peak, refused, http_answers, ended, closed, .. } =
+            &self.stats;
         to.gauge("halfopen_connections", "Connections that are open now.", open);
         to.gauge("halfopen_connections_peak", "The most connections that were open at once.", peak);
         to.gauge(
@@ -42,6 +43,11 @@ impl Reading {
             "Requests that were answered with an HTTP error, by reason.",
             "reason",
             by_name(&Refusal::ALL, Refusal::name, refused),
+        );
+        to.counter(
+            "halfopen_http_answers_total",
+            "Requests of plain HTTP that the app answered.",
+            http_answers,
         );
         to.counters(
             "halfopen_reclaimed_total",
@@ -127,6 +133,11 @@ fn messages(stats: &Stats, to: &mut Exposition) {
         "halfopen_message_dropped_bytes_total",
         "Payload of messages that were dropped.",
         stats.payload_dropped,
+    );
+    to.counter(
+        "halfopen_letters_undeliverable_total",
+        "Messages from other threads to connections that had gone meanwhile.",
+        stats.undeliverable,
     );
     to.counter(
         "halfopen_pauses_total",
