@@ -295,7 +295,7 @@ impl<A: App> Stage<A> {
 }
 
 /// A shard whose thread stands still once.
-struct Stalled<A> {
+struct Stalled<A: App> {
     shard: Shard<A>,
     stall: Stall,
     due: Option<(Instant, Duration)>,

@@ -2,7 +2,8 @@
 
 use crate::puppet::{Act, Habits, Puppets, Stage, control, message};
 use halfopen_proto::Message;
-use halfopen_server::{App, Config, Echo, End, Heartbeat, Peer};
+use halfopen_proto::handshake::Rejection;
+use halfopen_server::{Accept, App, Config, Echo, End, Handshake, Heartbeat, Peer, Policy};
 use halfopen_sim::Faults;
 use std::time::Duration;
 
@@ -23,19 +24,37 @@ fn slow_line() -> Faults {
     Faults { delay, segment_max: 1460, send_buffer: 64 * 1024, ..Faults::none() }
 }
 
-/// Says so many bytes to those who come, and so many to those who say something.
+/// Says so many bytes to those who come, and then something small again and again.
 struct Says {
     at_first: usize,
-    then: usize,
+    every: Option<Duration>,
 }
 
 impl App for Says {
-    fn on_open(&mut self, peer: &mut Peer<'_>) {
-        peer.send(Message::Binary(&vec![0; self.at_first]));
+    type State = ();
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()))
     }
 
-    fn on_message(&mut self, peer: &mut Peer<'_>, _message: Message<'_>) {
-        peer.send(Message::Binary(&vec![1; self.then]));
+    fn on_open(&mut self, peer: &mut Peer<'_>, _state: &mut ()) {
+        peer.send(Message::Binary(&vec![0; self.at_first]));
+        self.again(peer);
+    }
+
+    fn on_message(&mut self, _peer: &mut Peer<'_>, _state: &mut (), _message: Message<'_>) {}
+
+    fn on_peer_timer(&mut self, peer: &mut Peer<'_>, _state: &mut (), _timer: u8) {
+        peer.send(Message::Text("still there?"));
+        self.again(peer);
+    }
+}
+
+impl Says {
+    fn again(&self, peer: &mut Peer<'_>) {
+        if let Some(every) = self.every {
+            peer.set_timer(1, every);
+        }
     }
 }
 
@@ -43,7 +62,7 @@ impl App for Says {
 fn a_ping_behind_10_mb_of_data_is_no_false_death() {
     let mut puppets = Puppets::new([ANSWERS], SECOND);
     let config = pinged(SECOND, SECOND / 2);
-    let app = Says { at_first: 10_000_000, then: 0 };
+    let app = Says { at_first: 10_000_000, every: None };
     let stage = Stage::new(config, slow_line(), app);
     let stats = stage.serve(&mut puppets, 60 * SECOND);
     assert_eq!((stats.open, stats.ended.len()), (1, 0), "{:?}", stats.ended);
@@ -88,31 +107,33 @@ fn a_peer_that_floods_pings_and_never_reads_leaves_a_few_pongs_and_the_newest() 
     assert_eq!(pongs.last().map(Vec::as_slice), Some(&99_999u32.to_be_bytes()[..]));
 }
 
-/// Its kernel takes what we send, chunk after chunk; that is no sign of life.
+/// Our kernel takes message after message for it; that is no sign of its life.
 #[test]
 fn a_sent_message_does_not_reset_the_deadline() {
-    let faults = Faults {
-        stalled_sends: 1.0,
-        stalled_max: 300 * MILLI,
-        send_buffer: 64 << 20,
-        ..Faults::none()
-    };
-    let mut puppets = Puppets::new([ANSWERS], MILLI)
-        .then(3 * SECOND, 0, Act::Say(message(b"more")))
-        .then(3 * SECOND + MILLI, 0, Act::Vanish);
-    let config = Config { output_max: 16 << 20, ..pinged(SECOND, SECOND) };
-    let mut left = 0;
-    let app = Says { at_first: 0, then: 8_000_000 };
-    let stage = Stage::new(config, faults, app);
-    let stats = stage.play(&mut puppets, |world, _| {
-        world.run_for(3 * SECOND + 100 * MILLI);
-        left = world.calls();
-        world.run_for(3 * SECOND);
-        left = world.calls() - left;
-    });
+    let mut puppets = Puppets::new([ANSWERS], MILLI).then(3 * SECOND, 0, Act::Vanish);
+    let app = Says { at_first: 0, every: Some(100 * MILLI) };
+    let stage = Stage::new(pinged(SECOND, SECOND), Faults::none(), app);
+    let stats = stage.serve(&mut puppets, 6 * SECOND);
     assert_eq!(stats.ended(End::Silent), 1, "{:?}", stats.ended);
-    assert!(left > 10, "chunks went out all the time");
-    assert!(stats.lateness_ns.max() < SECOND.as_nanos() as u64);
+    assert!(stats.messages_sent > 35, "it was spoken to until the end");
+    assert!(stats.lateness_ns.max() < SECOND.as_nanos() as u64 / 2);
+}
+
+/// Pings wait for silence only where that is asked for.
+#[test]
+fn activity_does_not_suppress_pings_for_ever() {
+    let talks = Habits { talks: Some(10), ..ANSWERS };
+    for (policy, expected) in [(Policy::Periodic, 9..=11), (Policy::Idle, 0..=0)] {
+        let mut config = pinged(SECOND, SECOND);
+        config.heartbeat = config.heartbeat.map(|heartbeat| Heartbeat { policy, ..heartbeat });
+        let mut puppets = Puppets::new([talks], MILLI).then(10 * SECOND, 0, Act::Vanish);
+        let delay = 5 * MILLI..10 * MILLI;
+        let stage = Stage::new(config, Faults { delay, ..Faults::none() }, Echo);
+        let stats = stage.serve(&mut puppets, 15 * SECOND);
+        let pings = puppets.all[0].pings.len();
+        assert!(expected.contains(&pings), "{pings} pings, {}", policy.name());
+        assert_eq!(stats.ended(End::Silent), 1, "{}: {:?}", policy.name(), stats.ended);
+    }
 }
 
 #[test]
