@@ -21,7 +21,7 @@ CASES = {1: 16, 2: 11, 3: 7, 4: 10, 5: 20, 6: 145, 7: 37, 9: 54, 10: 1, 12: 90, 
 
 DEFAULT_SECTIONS = [1, 2, 3, 4, 5, 6, 7, 9, 10]
 
-DEFAULT_DRIVERS = ["io-uring", "tokio-uring"]
+DEFAULT_DRIVERS = ["io-uring", "tokio-uring", "epoll"]
 
 # INFORMATIONAL: the case asks how a peer behaves where the protocol allows several ways.
 ALLOWED = {"OK", "INFORMATIONAL"}
@@ -198,7 +198,7 @@ def parse():
     parser = argparse.ArgumentParser(prog=".ci/conformance")
     parser.add_argument("--suite", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--built", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--driver", action="append", help="io-uring and tokio-uring")
+    parser.add_argument("--driver", action="append", help="io-uring, tokio-uring and epoll")
     parser.add_argument("--section", action="append", type=int, choices=CASES, help="1 to 10")
     parser.add_argument("--timeout", type=float, default=300, help="seconds that each run may take")
     return parser.parse_args()

@@ -11,11 +11,9 @@ use std::net::{SocketAddr, TcpStream};
 
 const MESSAGE: usize = 64;
 
-const DRIVERS: &[DriverKind] = &[DriverKind::IoUring, DriverKind::TokioUring];
-
 fn echo(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("loopback");
-    for &driver in DRIVERS {
+    for driver in DriverKind::ALL {
         let server = start(driver);
         let mut peer = open(server.local_addr());
         let (sent, expected) = frames();

@@ -4,11 +4,14 @@
 //! [contests](contest) with other libraries, and `rivals-table` runs them in rounds and writes the
 //! [table]. Three programs measure the whole: `floor` is a pair of processes that exchange the bytes
 //! of heartbeats (or of an echo) and do nothing else, `heartbeat-cost` and `echo-floor` run it
-//! against the `halfopen` program in turns.
+//! against the `halfopen` program in turns. `drivers-table` does the same work on each
+//! [driver](drivers), and writes the page.
 
 pub mod contest;
 #[cfg(target_os = "linux")]
 pub mod cost;
+#[cfg(target_os = "linux")]
+pub mod drivers;
 #[cfg(target_os = "linux")]
 pub mod echo;
 #[cfg(target_os = "linux")]

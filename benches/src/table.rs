@@ -7,6 +7,7 @@
 //! takes part twice, and the ratio of the two is what a ratio of 1 looks like here.
 
 pub mod claim;
+pub mod folder;
 pub mod machine;
 pub mod markdown;
 pub mod reading;

@@ -77,7 +77,7 @@ pub enum RunError {
     },
     /// The descriptors do not suffice for a driver that wants one a connection.
     #[error(
-        "{wanted} descriptors are wanted, and the limit is {limit}; raise it with `ulimit -n`, or use --driver=io-uring"
+        "{wanted} descriptors are wanted, and the limit is {limit}; raise it with `ulimit -n`, or use io_uring where the kernel allows it"
     )]
     Descriptors {
         /// How many.
@@ -120,7 +120,7 @@ impl Run {
         driver: DriverKind,
         watch: Arc<dyn DeathWatch>,
     ) -> Result<Self, RunError> {
-        let plan = Arc::new(plan);
+        let (plan, driver) = (Arc::new(plan), driver.resolve().driver);
         let (origin, started) = (clock::now(), SystemTime::now());
         let threads = Threads::start(&plan, driver, origin, &watch)?;
         let progress = Arc::new(Progress::new(threads.meters()));

@@ -1,13 +1,13 @@
 //! Framing beside other libraries; see `halfopen_benches::table`.
 
-use anyhow::Context;
 use clap::Parser;
+use halfopen_benches::table::folder;
 use halfopen_benches::table::machine::Machine;
 use halfopen_benches::table::rounds::{BENCHES, Plan, run};
 use halfopen_benches::table::{Bench, Table, claim, markdown};
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Measure the framing benches beside other libraries, and write the table.
@@ -81,7 +81,7 @@ fn main() -> anyhow::Result<()> {
         println!("{json}");
         return Ok(());
     }
-    let folder = folder(&cli.out, &table.started)?;
+    let folder = folder::make(&cli.out, &table.started, "framing")?;
     fs::write(folder.join("framing.json"), json + "\n")?;
     fs::write(folder.join("README.md"), markdown::page(&table))?;
     println!("{}", folder.display());
@@ -92,21 +92,4 @@ fn main() -> anyhow::Result<()> {
 fn command() -> Vec<String> {
     let cargo = "cargo run --release -p halfopen-benches --bin rivals-table --";
     cargo.split(' ').map(str::to_owned).chain(env::args().skip(1)).collect()
-}
-
-/// Makes the folder of this date, with a number behind it if there is one already.
-fn folder(out: &Path, started: &str) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
-    let date = started.split('T').next().unwrap_or_default();
-    let names = (1..).map(|n| match n {
-        1 => format!("{date}-framing"),
-        n => format!("{date}-framing-{n}"),
-    });
-    for folder in names.map(|name| out.join(name)) {
-        if !folder.exists() {
-            fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-            return Ok(folder);
-        }
-    }
-    unreachable!("there is always another number")
 }

@@ -11,12 +11,13 @@ mod serve;
 pub(crate) use deaths::{DeathFlags, kills};
 pub(crate) use expand::expand;
 pub(crate) use messages::MessageFlags;
-pub(crate) use serve::{App, Driver, LimitFlags, Policy, Serve, TcpFlags};
+pub(crate) use serve::{App, LimitFlags, Policy, Serve, TcpFlags};
 
 use crate::units::{
     OrAuto, OrOff, count, cpu_list, duration_or_off, positive_duration, rate, shards,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use halfopen_server::DriverKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -124,9 +125,9 @@ pub(crate) struct Lab {
     #[command(flatten)]
     pub messages: MessageFlags,
 
-    /// What the server runs on: auto, io-uring, tokio-uring
+    /// What the server runs on: auto, io-uring, tokio-uring, epoll
     #[arg(long, value_name = "DRIVER", default_value = "auto", help_heading = "Server", value_parser = serve::driver)]
-    pub driver: Driver,
+    pub driver: DriverKind,
     /// Threads of the server, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", help_heading = "Server", value_parser = shards)]
     pub shards: OrAuto<u16>,
@@ -171,6 +172,9 @@ pub(crate) struct Load {
     /// The Origin to send, as a browser would
     #[arg(long, value_name = "ORIGIN", value_parser = field_value)]
     pub origin: Option<String>,
+    /// What it runs on: auto, io-uring, tokio-uring, epoll
+    #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = serve::driver)]
+    pub driver: DriverKind,
     /// Threads, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = shards)]
     pub shards: OrAuto<u16>,

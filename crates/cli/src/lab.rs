@@ -2,6 +2,7 @@
 
 use crate::args::{Lab, LimitFlags, Policy, TcpFlags, kills};
 use crate::child::ServerProcess;
+use crate::choice::choose;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
@@ -28,6 +29,7 @@ pub(crate) fn run(flags: &Lab, json: bool, quiet: bool) -> Outcome {
     let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
         .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
     let mut screen = Screen::new(quiet);
+    lab.note.iter().for_each(|note| screen.note(note));
     let mut reports = Vec::new();
     let mut outcome = Ok(Exit::Done);
     for round in 1..=flags.repeat {
@@ -71,7 +73,7 @@ fn once(
     let asked = lab.asked(flags, &server);
     let job = Job {
         plan: resolve(&asked).map_err(|e| plan_error(&e))?,
-        driver: DriverKind::IoUring,
+        driver: lab.load_driver,
         server_pids: vec![server.pid()],
     };
     let settings = lab.settings(flags, &server);
@@ -108,6 +110,9 @@ struct Resolved {
     watch: Watch,
     server_cpus: Vec<usize>,
     load_cpus: Vec<usize>,
+    load_driver: DriverKind,
+    /// What is to be said of that.
+    note: Option<String>,
 }
 
 impl Resolved {
@@ -119,6 +124,7 @@ impl Resolved {
             given => kills(given, connections).map_err(Failure::usage)?,
         };
         let (server_cpus, load_cpus) = share_cores(&own_cores());
+        let (load_driver, note) = choose(DriverKind::Auto);
         Ok(Self {
             connections,
             interval: flags.ping_interval.map_or(Some(defaults.interval), |given| given.0),
@@ -130,6 +136,8 @@ impl Resolved {
             },
             server_cpus,
             load_cpus,
+            load_driver,
+            note,
         })
     }
 
@@ -210,6 +218,7 @@ impl Resolved {
             "server_cpus": self.server_cpus,
             "tcp_keepalive_ms": flags.tcp.tcp_keepalive.0.map(|time| time.as_millis() as u64),
             "tcp_user_timeout_ms": flags.tcp.tcp_user_timeout.0.map(|time| time.as_millis() as u64),
+            "load_driver": self.load_driver.name(),
         });
         settings.as_object().cloned().unwrap_or_default()
     }

@@ -1,6 +1,7 @@
 //! `load`: many connections to any WebSocket server.
 
 use crate::args::{Load, kills};
+use crate::choice::choose;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
@@ -10,7 +11,6 @@ use crate::screen::Screen;
 use crate::units::OrAuto;
 use halfopen_loadgen::plan::{Asked, KillAt, ServerPing, Watch, resolve};
 use halfopen_loadgen::report::folder;
-use halfopen_server::DriverKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,7 +28,9 @@ pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
     if waits_blindly(&plan) {
         screen.note("deaths wait for the server's pings, 60 s at most; --server-ping or --kill-at says more");
     }
-    let job = Job { plan, driver: DriverKind::IoUring, server_pids: flags.server_pid.clone() };
+    let (driver, note) = choose(flags.driver);
+    note.iter().for_each(|note| screen.note(note));
+    let job = Job { plan, driver, server_pids: flags.server_pid.clone() };
     let measured = measure(job, &mut screen, &interrupt, || None)?;
 
     let failure = hopeless(&measured.outcome);

@@ -7,6 +7,7 @@
 mod admin;
 mod args;
 mod child;
+mod choice;
 mod demo;
 mod doctor;
 mod exit;

@@ -1,7 +1,8 @@
 //! `serve`: a server that says one line when it listens, and drains when it is asked to end.
 
 use crate::admin::{About, Admin};
-use crate::args::{App, Driver, LimitFlags, Policy, Serve};
+use crate::args::{App, LimitFlags, Policy, Serve};
+use crate::choice::choose;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::log;
@@ -9,8 +10,7 @@ use crate::units::{OrAuto, Typed};
 use halfopen_loadgen::report::number::count;
 use halfopen_server::metrics::Monitor;
 use halfopen_server::{
-    Ack, Config, DriverKind, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle,
-    Stats, TcpWatch,
+    Ack, Config, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle, Stats, TcpWatch,
 };
 use std::fs;
 use std::io::{self, Read, Write};
@@ -34,6 +34,7 @@ pub(crate) fn run(flags: &Serve, json: bool, quiet: bool) -> Outcome {
 
 /// With `quiet` nothing is said on stderr but errors: the log has it.
 fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outcome {
+    let (_, note) = choose(flags.driver);
     let config = config(flags);
     let server = match flags.app {
         App::Echo => Server::start(&config, |_| Echo),
@@ -51,6 +52,7 @@ fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outco
     }
     announce(&server, flags, json, admin);
     if !quiet {
+        note.iter().for_each(|note| eprintln!("{note}"));
         warn_of_limits(&server);
     }
 
@@ -76,7 +78,7 @@ fn config(flags: &Serve) -> ServerConfig {
     });
     ServerConfig {
         listen: flags.listen,
-        driver: driver(flags.driver),
+        driver: flags.driver,
         shards: given(flags.shards),
         connections_max: given(flags.limits.max_connections),
         cpus: flags.cpu.as_ref().map_or(Vec::new(), |cpus| cpus.0.clone()),
@@ -110,13 +112,6 @@ fn policy(policy: Policy) -> halfopen_server::Policy {
     match policy {
         Policy::Periodic => halfopen_server::Policy::Periodic,
         Policy::Idle => halfopen_server::Policy::Idle,
-    }
-}
-
-fn driver(driver: Driver) -> DriverKind {
-    match driver {
-        Driver::Auto | Driver::IoUring => DriverKind::IoUring,
-        Driver::TokioUring => DriverKind::TokioUring,
     }
 }
 

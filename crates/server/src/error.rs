@@ -47,9 +47,23 @@ pub enum ServerError {
         /// RLIMIT_NOFILE.
         limit: u64,
     },
+    /// The connections do not fit under RLIMIT_NOFILE, and are descriptors of the process.
+    #[error(
+        "{wanted} connections were asked for, and the descriptor limit of {limit} holds {room} on {driver}, where each is a descriptor of the process: raise it with `ulimit -n`, ask for fewer, or use io-uring where the kernel allows it, whose shards have a table each"
+    )]
+    Plain {
+        /// On which driver.
+        driver: &'static str,
+        /// How many were asked for.
+        wanted: u32,
+        /// How many there can be.
+        room: u64,
+        /// RLIMIT_NOFILE.
+        limit: u64,
+    },
     /// The connections do not fit into the shards.
     #[error(
-        "a shard would have to hold {wanted} connections, and one holds at most {room} under the descriptor limit of {limit}: use more shards (on io_uring), fewer connections, or raise the limit with `ulimit -n`"
+        "a shard would have to hold {wanted} connections, and one holds at most {room} under the descriptor limit of {limit}: use more shards, fewer connections, or raise the limit with `ulimit -n`"
     )]
     Table {
         /// How many connections a shard would have to hold.

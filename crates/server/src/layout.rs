@@ -50,10 +50,7 @@ impl Layout {
             Some(wanted) if wish.driver == DriverKind::IoUring => {
                 Self::as_asked(wish, descriptors, wanted, all.min(TABLE_MAX))
             }
-            Some(wanted) => {
-                let wish = Wish { shards: Some(shards), ..*wish };
-                Self::as_asked(&wish, descriptors, wanted, share)
-            }
+            Some(wanted) => Self::in_descriptors(wish, descriptors, shards, wanted, all),
         }
     }
 
@@ -71,6 +68,23 @@ impl Layout {
         }
         let connections_max = each.saturating_mul(shards.into());
         Ok(Self { shards, connections_max, connections_max_each: each, descriptors })
+    }
+
+    /// `wanted` connections that are descriptors of the process: more shards hold no more of them.
+    fn in_descriptors(
+        wish: &Wish,
+        descriptors: u64,
+        shards: u16,
+        wanted: u32,
+        all: u64,
+    ) -> Result<Self, ServerError> {
+        let room = all.saturating_sub(u64::from(wish.refusals_max) * u64::from(shards));
+        if u64::from(wanted) > room {
+            let driver = wish.driver.name();
+            return Err(ServerError::Plain { driver, wanted, room, limit: descriptors });
+        }
+        let connections_max_each = wanted.div_ceil(shards.into());
+        Ok(Self { shards, connections_max: wanted, connections_max_each, descriptors })
     }
 
     /// `wanted` connections, in as many shards as tables of at most `table` entries need.
@@ -131,10 +145,23 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         let one_shard = Wish { connections_max: Some(50_000), shards: Some(1), ..WISH };
-        let no_rings =
-            Wish { connections_max: Some(50_000), driver: DriverKind::TokioUring, ..WISH };
-        for (wish, descriptors) in [(one_shard, 20_000), (no_rings, 20_000), (WISH, 200)] {
+        for (wish, descriptors) in [(one_shard, 20_000), (WISH, 200)] {
             assert!(Layout::new(&wish, descriptors).is_err(), "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn where_connections_are_descriptors_the_limit_bounds_them_all_together() {
+        for driver in [DriverKind::TokioUring, DriverKind::Epoll] {
+            let plain = Wish { driver, connections_max: Some(15_000), ..WISH };
+            let layout = Layout::new(&plain, 20_000).unwrap();
+            assert_eq!((layout.shards, layout.connections_max_each), (2, 7_500));
+            for shards in [None, Some(1), Some(64)] {
+                let wish = Wish { connections_max: Some(50_000), shards, ..plain };
+                let error = Layout::new(&wish, 20_000).unwrap_err().to_string();
+                assert!(error.contains(driver.name()) && error.contains("20000"), "{error}");
+                assert!(error.contains("ulimit -n") && error.contains("io-uring"), "{error}");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::thread::{Ended, Running, Start};
 use crate::{
     Admission, App, Config, DrainReport, Layout, Mailbox, ServerError, Stats, TcpWatch, listen,
 };
-use halfopen_driver::{DriverKind, WakeSource, Waker};
+use halfopen_driver::{Choice, DriverKind, WakeSource, Waker};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct ServerConfig {
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Which driver runs the shards.
+    /// Which driver runs the shards; [`Server::driver`] tells what `Auto` came to.
     pub driver: DriverKind,
     /// How many shards; none: one a core, or as many as the connections need.
     pub shards: Option<u16>,
@@ -42,11 +42,11 @@ pub struct ServerConfig {
 }
 
 impl Default for ServerConfig {
-    /// 127.0.0.1:9001 on io_uring.
+    /// 127.0.0.1:9001 on the best driver that the kernel allows.
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9001)),
-            driver: DriverKind::IoUring,
+            driver: DriverKind::Auto,
             shards: None,
             connections_max: None,
             cpus: Vec::new(),
@@ -97,7 +97,11 @@ impl Server {
         config: &ServerConfig,
         mut app: impl FnMut(usize) -> A,
     ) -> Result<Self, ServerError> {
-        let layout = Layout::new(&wish(config), raise_descriptor_limit())?;
+        let Choice { driver, refused } = config.driver.resolve();
+        if let Some(error) = refused {
+            warn!(%error, instead = driver.name(), "io_uring is refused");
+        }
+        let layout = Layout::new(&wish(config, driver), raise_descriptor_limit())?;
         let listener = Arc::new(listen(config.listen, &config.tcp)?);
         let local_addr = listener.local_addr().map_err(|error| ServerError::Os {
             doing: "asking for the listener's address",
@@ -110,7 +114,7 @@ impl Server {
         let start = |number: u16| Start {
             number,
             exchange: exchange.clone(),
-            driver: config.driver,
+            driver,
             cpu: config.cpus.get(usize::from(number) % config.cpus.len().max(1)).copied(),
             listener: listener.clone(),
             listener_shared: u32::from(layout.shards) > 1,
@@ -126,7 +130,7 @@ impl Server {
         });
         let (shards, threads): (Vec<_>, Vec<_>) = spawn_all(spawned)?.into_iter().unzip();
         let handle = ServerHandle { shards: shards.into(), admission };
-        let server = Self { local_addr, layout, driver: config.driver, handle, threads, ended };
+        let server = Self { local_addr, layout, driver, handle, threads, ended };
         let server = server.check_started()?;
         server.note_start();
         Ok(server)
@@ -285,13 +289,13 @@ fn spawn_all(
     Ok(shards)
 }
 
-fn wish(config: &ServerConfig) -> Wish {
+fn wish(config: &ServerConfig, driver: DriverKind) -> Wish {
     let cores = match config.cpus.len() {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         pinned => pinned,
     };
     Wish {
-        driver: config.driver,
+        driver,
         cores: cores.min(usize::from(u16::MAX)) as u16,
         shards: config.shards,
         connections_max: config.connections_max,

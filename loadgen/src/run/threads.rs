@@ -114,11 +114,11 @@ impl Thread {
     }
 }
 
-/// A ring keeps its connections in a table of its own; tokio-uring's are descriptors of the process.
+/// A ring keeps its connections in a table of its own; elsewhere they are descriptors of the process.
 fn check_descriptors(plan: &Plan, driver: DriverKind) -> Result<(), RunError> {
     let (wanted, limit) =
         (u64::from(plan.connections) + DESCRIPTORS_SPARE, raise_descriptor_limit());
-    if driver == DriverKind::TokioUring && wanted > limit {
+    if driver != DriverKind::IoUring && wanted > limit {
         return Err(RunError::Descriptors { wanted, limit });
     }
     Ok(())

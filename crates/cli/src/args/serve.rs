@@ -7,6 +7,7 @@ use crate::units::{
     size,
 };
 use clap::{Args, ValueEnum};
+use halfopen_server::DriverKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,9 +22,9 @@ pub(crate) struct Serve {
     /// Where to answer /metrics, /livez and /readyz; nowhere if not given
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub admin: Option<SocketAddr>,
-    /// What it runs on: auto, io-uring, tokio-uring
+    /// What it runs on: auto, io-uring, tokio-uring, epoll
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = driver)]
-    pub driver: Driver,
+    pub driver: DriverKind,
     /// Threads, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = shards)]
     pub shards: OrAuto<u16>,
@@ -114,39 +115,18 @@ pub(crate) struct LimitFlags {
     pub max_connections: OrAuto<u32>,
 }
 
-/// What a server runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Driver {
-    /// The best that the kernel allows.
-    Auto,
-    /// io_uring, directly.
-    IoUring,
-    /// The tokio-uring runtime.
-    TokioUring,
-}
+/// The drivers by their names.
+const DRIVERS: [DriverKind; 4] =
+    [DriverKind::Auto, DriverKind::IoUring, DriverKind::TokioUring, DriverKind::Epoll];
 
-impl Driver {
-    /// As it is typed.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::IoUring => "io-uring",
-            Self::TokioUring => "tokio-uring",
-        }
-    }
-}
-
-pub(crate) fn driver(text: &str) -> Result<Driver, String> {
-    let all = [Driver::Auto, Driver::IoUring, Driver::TokioUring];
-    if let Some(driver) = all.into_iter().find(|driver| driver.name() == text) {
+pub(crate) fn driver(text: &str) -> Result<DriverKind, String> {
+    if let Some(driver) = DRIVERS.into_iter().find(|driver| driver.name() == text) {
         return Ok(driver);
     }
-    if text == "epoll" {
-        return Err("epoll is not there yet: allowed are auto io-uring tokio-uring".into());
-    }
-    let meant = nearest(&text.replace('_', "-"), all.map(Driver::name));
+    let names = DRIVERS.map(DriverKind::name);
+    let meant = nearest(&text.replace('_', "-"), names);
     let meant = meant.map_or(String::new(), |near| format!(" (is '{near}' meant?)"));
-    Err(format!("no driver is called '{text}'{meant}: allowed are auto io-uring tokio-uring"))
+    Err(format!("no driver is called '{text}'{meant}: allowed are {}", names.join(" ")))
 }
 
 /// What the server answers.
@@ -232,8 +212,8 @@ mod tests {
 
     #[test]
     fn a_driver_that_is_not_there_is_answered_with_those_that_are() {
-        assert_eq!(driver("io-uring"), Ok(Driver::IoUring));
-        assert!(driver("epoll").unwrap_err().contains("not there yet"));
+        assert_eq!(driver("io-uring"), Ok(DriverKind::IoUring));
+        assert_eq!(driver("epoll"), Ok(DriverKind::Epoll));
         assert!(driver("io_uring").unwrap_err().contains("'io-uring' meant?"));
         assert!(driver("zzz").unwrap_err().contains("allowed are"));
     }

@@ -34,7 +34,7 @@ impl Stage {
         });
         let config = ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            driver: DriverKind::IoUring,
+            driver: DriverKind::Auto,
             shards: Some(1),
             connections_max: Some(16),
             shard: Config { heartbeat, ..Config::default() },
@@ -156,7 +156,7 @@ impl Patient {
         };
         let plan = resolve(&asked).map_err(|error| Failure::run(error.to_string()))?;
         let ends = Arc::new(Ends::default());
-        let run = Run::start(plan, DriverKind::IoUring, ends.clone())
+        let run = Run::start(plan, DriverKind::Auto, ends.clone())
             .map_err(|error| Failure::run(error.to_string()))?;
         Ok(Self { run: Some(run), ends })
     }

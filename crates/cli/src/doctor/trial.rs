@@ -16,7 +16,11 @@ use std::time::Duration;
 
 /// Starts a small server on each driver.
 pub(super) fn drivers() -> Vec<Finding> {
-    let tried = [("io_uring", DriverKind::IoUring), ("tokio-uring", DriverKind::TokioUring)];
+    let tried = [
+        ("io_uring", DriverKind::IoUring),
+        ("tokio-uring", DriverKind::TokioUring),
+        ("epoll", DriverKind::Epoll),
+    ];
     let findings = tried.map(|(name, driver)| match start(driver) {
         Ok(server) => {
             server.handle().stop();
@@ -39,7 +43,7 @@ pub(super) fn deaths() -> Vec<Finding> {
 }
 
 fn try_deaths() -> Result<Measured, Failure> {
-    let server = start(DriverKind::IoUring).map_err(|error| Failure::run(error.to_string()))?;
+    let server = start(DriverKind::Auto).map_err(|error| Failure::run(error.to_string()))?;
     let asked = Asked {
         connections: 12,
         kills: Death::ALL.map(|death| (death, Amount::Count(1))).into(),
@@ -51,7 +55,7 @@ fn try_deaths() -> Result<Measured, Failure> {
     };
     let job = Job {
         plan: resolve(&asked).map_err(|error| Failure::run(error.to_string()))?,
-        driver: DriverKind::IoUring,
+        driver: DriverKind::Auto,
         server_pids: Vec::new(),
     };
     let measured = measure(job, &mut Screen::new(true), &Interrupt::none(), || None);

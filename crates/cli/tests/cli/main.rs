@@ -9,6 +9,7 @@ mod load;
 mod log;
 mod operations;
 mod program;
+mod refused;
 mod report;
 mod serve;
 mod wrong_use;

@@ -54,6 +54,7 @@ impl Served {
         Self::run(&mut halfopen(&[&["serve", "--listen=127.0.0.1:0"], flags].concat()))
     }
 
+    /// `serve` as it was put together elsewhere.
     pub(crate) fn run(serve: &mut Command) -> Self {
         let mut child = serve.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());

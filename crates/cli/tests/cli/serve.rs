@@ -57,7 +57,7 @@ fn a_plain_get_gets_426_and_a_line_of_help() {
 
 #[test]
 fn sigterm_closes_every_connection_with_1001_and_exits_0() {
-    for driver in ["io-uring", "tokio-uring"] {
+    for driver in ["io-uring", "tokio-uring", "epoll"] {
         let server = Served::start(&["--drain=100ms", "--driver", driver]);
         let mut clients: Vec<_> = (0..5).map(|_| connect(server.url()).unwrap().0).collect();
         let ending = std::thread::spawn(move || server.end(&[Signal::TERM]));
@@ -94,6 +94,18 @@ fn a_number_above_the_descriptor_limit_is_held_and_said_so_in_one_line() {
     let ran = server.end(&[Signal::TERM]);
     let notes = ran.err.lines().filter(|line| line.contains("above the descriptor limit"));
     assert_eq!(notes.count(), 1, "{ran:?}");
+}
+
+#[test]
+fn on_epoll_such_a_number_is_refused_with_the_next_step() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let Some(hard) = limit.maximum.filter(|&hard| hard < 100_000) else { return };
+    let above = (hard + hard / 2).to_string();
+    let ran =
+        run(&["serve", "--listen=127.0.0.1:0", "--driver=epoll", "--max-connections", &above]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.err.contains(&above) && ran.err.contains("ulimit -n"), "{ran:?}");
+    assert!(ran.err.contains("io-uring where the kernel allows it"), "{ran:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["load", "ws://127.0.0.1/", "-c", "5", "--kill", "fin=6"], "6 victims of 5"),
         (&["load", "ws://127.0.0.1/", "--server-pid", "999999999"], "no such process"),
         (&["load", "ws://127.0.0.1/", "--fail-if", "x > 1"], "no figure"),
-        (&["serve", "--driver=epoll"], "epoll is not there yet"),
+        (&["serve", "--driver=kqueue"], "allowed are auto io-uring tokio-uring epoll"),
         (&["serve", "--admin=9100"], "'127.0.0.1:9100' meant?"),
         (&["serve", "--log=verbose"], "allowed are off error warn info debug trace"),
         (&["serve", "--ping-interval=20"], "Write 20s or 20ms"),
