@@ -26,7 +26,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Ticks a second.
-const RATE: u32 = 10;
+const RATE: u32 = 5;
 
 const TOPIC: &str = "ticks";
 

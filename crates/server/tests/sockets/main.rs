@@ -2,6 +2,7 @@
 //! against bytes that no client should send.
 
 mod abuse;
+mod embedding;
 mod endings;
 mod foreign;
 mod frames;
