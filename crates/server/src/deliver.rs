@@ -22,6 +22,8 @@ pub(crate) struct Letters {
     opened: u64,
     /// Since when some are left over.
     pub(crate) backlog: Option<Instant>,
+    /// The number of the first letter that a drain does not wait for.
+    last_words: u64,
 }
 
 impl<A: App> Shard<A> {
@@ -38,6 +40,18 @@ impl<A: App> Shard<A> {
             }
         }
         self.letters.backlog.get_or_insert(now);
+    }
+
+    /// What was posted until now comes before a drain closes anybody.
+    pub(crate) fn hear_last_words(&mut self, now: Instant) {
+        self.letters.last_words = self.shared.inbox.post().next_number();
+        self.letters.backlog.get_or_insert(now);
+    }
+
+    /// Whether all that was posted before the drain began is with its receivers.
+    pub(crate) fn has_heard_last_words(&self) -> bool {
+        let Letters { opened, last_words, .. } = self.letters;
+        opened > last_words || (opened == last_words && !self.shared.topics.is_publishing())
     }
 
     /// Whether there was one.

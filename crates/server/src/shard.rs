@@ -225,6 +225,7 @@ impl<A: App> Shard<A> {
             let open = u64::from(self.open + self.shared.refusing);
             self.before = Some(Before::new(now, open, &self.shared.stats));
             self.hosted.app.on_drain(&mut Context { now, shared: &mut self.shared }, window);
+            self.hear_last_words(now);
         }
         let id = |(index, session): (usize, &Session)| {
             let id = ConnId { index: index as u32, generation: session.generation };
@@ -233,6 +234,17 @@ impl<A: App> Shard<A> {
         let mut order: Vec<_> = self.sessions.iter().enumerate().filter_map(id).collect();
         self.shared.rng.shuffle(&mut order);
         self.drain = Some(Drain::new(order, now, window));
+    }
+
+    /// Sends those away whose turn has come.
+    fn go_on_draining(&mut self, now: Instant, ops: &mut Vec<Op>) {
+        if self.drain.is_none() || !self.has_heard_last_words() {
+            return;
+        }
+        for _ in 0..VISITS_MAX {
+            let Some(id) = self.drain.as_mut().and_then(|drain| drain.pop(now)) else { return };
+            self.with(now, id, ops, |peer, _| peer.send_away());
+        }
     }
 
     fn stop(&mut self, now: Instant, ops: &mut Vec<Op>) {
@@ -324,10 +336,7 @@ impl<A: App> Engine for Shard<A> {
             let id = ConnId { index, generation: session.generation };
             self.with(now, id, ops, |peer, _| peer.expire(heard));
         }
-        for _ in 0..VISITS_MAX {
-            let Some(id) = self.drain.as_mut().and_then(|drain| drain.pop(now)) else { break };
-            self.with(now, id, ops, |peer, _| peer.send_away());
-        }
+        self.go_on_draining(now, ops);
         self.ring(now, ops);
         if self.letters.backlog.is_some() {
             self.deliver(now, ops);

@@ -145,6 +145,11 @@ impl Topics {
         None
     }
 
+    /// Whether a letter is on its way to the members of its topic.
+    pub(crate) fn is_publishing(&self) -> bool {
+        self.broadcast.is_some()
+    }
+
     /// The subscriptions of the connection at `index`.
     fn of(&self, index: u32) -> &[Subscription] {
         self.subscriptions.get(index as usize).map_or(&[], Vec::as_slice)

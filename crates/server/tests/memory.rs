@@ -2,7 +2,9 @@
 #![allow(unsafe_code)] // A global allocator that counts is an unsafe trait; it only hands on.
 
 use halfopen_driver::{ConnId, Engine, Event, Heard, Op, Opening, Waker};
-use halfopen_server::{Admission, Config, Echo, Shard};
+use halfopen_server::{
+    Accept, Admission, App, Config, Echo, Handshake, Message, Peer, Rejection, Shard, ShardHandle,
+};
 use halfopen_wheel::Instant;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
@@ -42,16 +44,19 @@ const FRAMES: [&[u8]; 4] = [
     &[0, 0, 0, b'!'],
 ];
 
-/// Bytes that a shard holds whose `connections` have all spoken and are idle again.
-fn held(connections: u32) -> usize {
+/// Bytes that a shard holds whose `connections` have all spoken and are idle again, beside what
+/// `keep` keeps.
+fn held<A: App, K>(connections: u32, app: A, keep: impl Fn(&ShardHandle) -> K) -> usize {
     let before = LIVE.load(Ordering::Relaxed);
     let config = Config { connections_max: connections, ..Config::default() };
     let (waker, _wake) = Waker::new().unwrap();
     let admission = Arc::new(Admission::new(u64::from(connections)));
-    let (mut shard, _handle) = Shard::new(config, admission, waker, Echo);
+    let (mut shard, handle) = Shard::new(config, admission, waker, app);
+    let _kept = keep(&handle);
     let mut now = Instant::from_nanos(1_000_000_000);
     let mut ops = Vec::new();
     shard.on_event(now, Event::Started, &mut ops);
+    shard.on_event(now, Event::Woken, &mut ops);
     for index in 0..connections {
         let id = ConnId { index, generation: 1 };
         shard.on_event(now, Event::Opened { id, by: Opening::Accepted }, &mut ops);
@@ -75,7 +80,7 @@ fn held(connections: u32) -> usize {
     LIVE.load(Ordering::Relaxed) - before
 }
 
-fn bring_home(shard: &mut Shard<Echo>, now: Instant, ops: &mut Vec<Op>) {
+fn bring_home<A: App>(shard: &mut Shard<A>, now: Instant, ops: &mut Vec<Op>) {
     while !ops.is_empty() {
         for op in std::mem::take(ops) {
             if let Op::Send { id, chunk } = op {
@@ -85,9 +90,40 @@ fn bring_home(shard: &mut Shard<Echo>, now: Instant, ops: &mut Vec<Op>) {
     }
 }
 
-#[test]
-fn an_idle_connection_costs_its_session_and_its_place_on_the_wheel() {
+/// Echoes, and keeps a number of each connection.
+struct Counts;
+
+impl App for Counts {
+    type State = u64;
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<u64>, Rejection> {
+        Ok(Accept::new(0))
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, count: &mut u64, message: Message<'_>) {
+        *count += 1;
+        peer.send(message);
+    }
+}
+
+/// Bytes a connection.
+fn slope(held: impl Fn(u32) -> usize) -> f64 {
     let (few, many) = (16_384, 65_536);
-    let slope = (held(many) - held(few)) as f64 / f64::from(many - few);
-    assert!((120.0..=142.0).contains(&slope), "{slope:.1} bytes a connection");
+    (held(many) as f64 - held(few) as f64) / f64::from(many - few)
+}
+
+/// One test, because all that the process allocates is counted.
+#[test]
+fn an_idle_connection_costs_its_session_its_place_on_the_wheel_and_what_the_app_keeps() {
+    let plain = slope(|connections| held(connections, Echo, |_| ()));
+    assert!((120.0..=142.0).contains(&plain), "{plain:.1} bytes a connection");
+
+    let kept = slope(|connections| held(connections, Counts, |_| ())) - plain;
+    assert!((15.0..=17.0).contains(&kept), "{kept:.1} bytes for an Option<u64>");
+
+    let listed = slope(|connections| held(connections, Echo, ShardHandle::mailbox)) - plain;
+    assert!(
+        (3.0..=5.0).contains(&listed),
+        "{listed:.1} bytes for a mailbox that tells who is gone"
+    );
 }

@@ -5,6 +5,7 @@ use crate::world::{SECOND, Seen, unpinged};
 use halfopen_driver::Cause;
 use halfopen_proto::CloseCode;
 use halfopen_server::End;
+use std::time::Duration;
 
 #[test]
 fn the_app_has_a_last_word_and_the_report_tells_how_each_ended() {
@@ -38,6 +39,20 @@ fn the_app_has_a_last_word_and_the_report_tells_how_each_ended() {
     assert_eq!((report.clean(), report.timed_out(), report.broken()), (3, 1, 1));
     assert_eq!(report.left(), 0);
     assert!(report.took >= 5 * SECOND && report.took <= 7 * SECOND, "{:?}", report.took);
+}
+
+#[test]
+fn last_words_come_before_the_close_to_however_many() {
+    let mut world = stage(unpinged());
+    let peers: Vec<_> = (0..500).map(|_| world.open()).collect();
+    peers.iter().for_each(|&peer| world.say(peer, "join all"));
+    world.handle.drain(Duration::ZERO);
+    world.wake();
+    world.pass(SECOND);
+    for peer in peers {
+        let expected = [Seen::Text("last orders".into()), Seen::Close(Some(1001))];
+        assert_eq!(world.seen(peer), expected, "peer {peer}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::play::stage;
 use crate::world::{SECOND, Seen, unpinged};
 use halfopen_driver::Cause;
-use halfopen_server::{Config, Message, SendError, SubscribeError};
+use halfopen_server::{Config, End, Message, SendError, SlowConsumer, SubscribeError};
 use std::time::Duration;
 
 #[test]
@@ -92,6 +92,44 @@ fn short_messages_that_wait_for_a_slow_reader_gather() {
     assert_eq!(world.texts(peer).len(), 40);
     let chunks = world.clients[peer].chunks.len() - before;
     assert!(chunks <= 3, "{chunks} sends");
+}
+
+#[test]
+fn a_subscriber_that_does_not_read_costs_a_bounded_queue_whatever_the_policy() {
+    const BOUND: usize = 50_000;
+    for (policy, len) in SlowConsumer::ALL.into_iter().flat_map(|p| [(p, 100), (p, 20_000)]) {
+        let mut world = stage(Config { slow_consumer: policy, output_max: BOUND, ..unpinged() });
+        let (slow, quick) = (world.open(), world.open());
+        world.say(slow, "join a");
+        world.say(quick, "join a");
+        world.clients[slow].reads = false;
+        let text = "x".repeat(len);
+        let count = 5 * BOUND / len;
+        for _ in 0..count {
+            world.mailbox().publish("a", Message::Text(&text)).now().unwrap();
+            world.wake();
+            world.pass(Duration::ZERO);
+        }
+        assert_eq!(world.texts(quick).len(), count, "{policy:?}: nobody waits for the slow one");
+        world.read_on(slow);
+        let came = world.seen(slow);
+        let texts = came.iter().filter(|seen| matches!(seen, Seen::Text(_))).count();
+        assert!(texts * len <= 3 * BOUND + 65_536, "{policy:?}: {texts} texts waited");
+        match policy {
+            SlowConsumer::Drop => {
+                let dropped = (count - texts) as u64;
+                assert_eq!(world.stats().messages_dropped, dropped);
+                world.mailbox().publish("a", Message::Text("on")).now().unwrap();
+                world.wake();
+                assert_eq!(world.texts(slow), ["on"], "it goes on");
+            }
+            SlowConsumer::Close | SlowConsumer::Wait => {
+                assert_eq!(came.last(), Some(&Seen::Close(Some(1008))), "{policy:?}");
+                world.pass(6 * SECOND);
+                assert_eq!(world.stats().ended(End::SlowConsumer), 1);
+            }
+        }
+    }
 }
 
 #[test]
