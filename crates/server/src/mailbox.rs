@@ -272,3 +272,106 @@ impl Drop for Inbox {
 pub(crate) fn enter_shard() {
     IS_SHARD.set(true);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use halfopen_driver::Waker;
+    use halfopen_proto::Message;
+    use std::collections::VecDeque;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// The boxes of shards with room for one letter each, which nobody empties.
+    fn exchange(shards: usize) -> Exchange {
+        (0..shards).map(|_| Post::new(Waker::new().unwrap().0, 1, 1 << 20)).collect()
+    }
+
+    fn collect(post: &Post) -> usize {
+        let mut letters = VecDeque::new();
+        post.collect(&mut letters, 10);
+        letters.len()
+    }
+
+    #[derive(Default)]
+    struct Alarm(AtomicU32);
+
+    impl task::Wake for Alarm {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_pending(posting: &mut Posting, alarm: &Arc<Alarm>) -> bool {
+        let waker = task::Waker::from(alarm.clone());
+        posting.attempt(Some(&waker)).is_pending()
+    }
+
+    fn rung(alarm: &Alarm) -> u32 {
+        alarm.0.load(Ordering::Relaxed)
+    }
+
+    fn peer(shard: u16) -> PeerId {
+        PeerId { shard, conn: halfopen_driver::ConnId { index: 0, generation: 1 } }
+    }
+
+    const HELLO: Message<'_> = Message::Text("hello");
+
+    #[test]
+    fn a_publish_waits_until_every_shard_has_room_and_then_goes_to_all() {
+        let exchange = exchange(3);
+        let mailbox = Mailbox(exchange.clone());
+        mailbox.send(peer(1), HELLO).now().unwrap();
+        assert_eq!(mailbox.publish("a", HELLO).now(), Err(SendError::Full));
+        assert_eq!(collect(&exchange[0]) + collect(&exchange[2]), 0, "nobody has it");
+
+        let (mut posting, alarm) = (mailbox.publish("a", HELLO), Arc::default());
+        assert!(is_pending(&mut posting, &alarm));
+        assert_eq!((collect(&exchange[1]), rung(&alarm)), (1, 1));
+        assert!(!is_pending(&mut posting, &alarm));
+        assert_eq!(exchange.iter().map(collect).collect::<Vec<_>>(), [1, 1, 1]);
+    }
+
+    #[test]
+    fn who_goes_to_wait_elsewhere_leaves_the_room_to_the_next() {
+        let exchange = exchange(2);
+        let mailbox = Mailbox(exchange.clone());
+        mailbox.send(peer(0), HELLO).now().unwrap();
+        let (mut publish, mut send) = (mailbox.publish("a", HELLO), mailbox.send(peer(0), HELLO));
+        let (first, second) = (Arc::default(), Arc::default());
+        assert!(is_pending(&mut publish, &first) && is_pending(&mut send, &second));
+        mailbox.send(peer(1), HELLO).now().unwrap();
+        assert_eq!((collect(&exchange[0]), rung(&first), rung(&second)), (1, 1, 0));
+        assert!(is_pending(&mut publish, &first), "now the other is full");
+        assert_eq!(rung(&second), 1);
+        assert!(!is_pending(&mut send, &second));
+    }
+
+    #[test]
+    fn shards_that_have_ended_hold_no_publish_up() {
+        let exchange = exchange(2);
+        let mailbox = Mailbox(exchange.clone());
+        exchange[0].close();
+        mailbox.publish("a", HELLO).now().unwrap();
+        assert_eq!(collect(&exchange[1]), 1);
+        assert_eq!(mailbox.send(peer(0), HELLO).now(), Err(SendError::Stopped));
+        exchange[1].close();
+        assert_eq!(mailbox.publish("a", HELLO).now(), Err(SendError::Stopped));
+        assert_eq!(
+            mailbox.send(peer(2), HELLO).now(),
+            Err(SendError::Gone),
+            "there is no such shard"
+        );
+    }
+
+    #[test]
+    fn a_shard_does_not_wait_for_itself() {
+        let mailbox = Mailbox(exchange(1));
+        thread::spawn(move || {
+            enter_shard();
+            mailbox.send(peer(0), HELLO).wait().unwrap();
+            assert_eq!(mailbox.send(peer(0), HELLO).wait(), Err(SendError::Full));
+        })
+        .join()
+        .unwrap();
+    }
+}

@@ -3,7 +3,7 @@
 use crate::play::stage;
 use crate::world::{MILLI, SECOND, Seen, config, unpinged};
 use halfopen_driver::Cause;
-use halfopen_server::{CloseCode, Config, Message, Posting, SendError};
+use halfopen_server::{CloseCode, Config, Mailbox, Message, Posting, SendError};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -216,6 +216,45 @@ fn a_thread_that_waits_is_let_go_on_when_there_is_room() {
     }
     poster.join().unwrap();
     assert_eq!(came, (0..COUNT).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+/// A wake that is lost leaves somebody asleep before an empty box, and this would never end.
+#[test]
+fn nobody_sleeps_for_ever_among_threads_that_wait_and_give_up() {
+    const THREADS: usize = 6;
+    const COUNT: usize = 200;
+    let mut world = stage(Config { mailbox_letters: 2, ..unpinged() });
+    let peer = world.open();
+    let (mailbox, id) = (world.mailbox(), world.id(peer));
+    world.say(peer, "join all");
+    let work = move |number: usize, mailbox: Mailbox| {
+        let mut rng = fastrand::Rng::with_seed(number as u64);
+        for _ in 0..COUNT {
+            let mut given_up = mailbox.send(id, Message::Text("given up"));
+            if rng.bool() {
+                // In or not, it is dropped.
+                let _ = poll(&mut given_up, &Arc::new(Alarm::default()));
+            }
+            let posting = match rng.bool() {
+                true => mailbox.publish("all", Message::Text("kept")),
+                false => mailbox.send(id, Message::Text("kept")),
+            };
+            posting.wait().unwrap();
+        }
+    };
+    let threads: Vec<_> = (0..THREADS)
+        .map(|number| (number, mailbox.clone()))
+        .map(|(number, mailbox)| std::thread::spawn(move || work(number, mailbox)))
+        .collect();
+    let begun = std::time::Instant::now();
+    let mut kept = 0;
+    while kept < THREADS * COUNT {
+        assert!(begun.elapsed() < Duration::from_secs(120), "somebody sleeps, after {kept}");
+        world.wake();
+        kept += world.texts(peer).iter().filter(|text| *text == "kept").count();
+        std::thread::yield_now();
+    }
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 #[test]
