@@ -16,7 +16,7 @@ pub(super) fn cores() -> Finding {
         1 => Finding::bad(
             "cores",
             "1: server and load have to share it, and what is measured is doubtful",
-            "taskset -p $$ shows which cores this shell may use",
+            "taskset -cp 0-63 $$",
         ),
         cores => Finding::good("cores", format!("{cores}: server and load each have their own")),
     }

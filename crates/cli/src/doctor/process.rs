@@ -10,27 +10,27 @@ pub(super) fn descriptors() -> Finding {
     let limit = getrlimit(Resource::Nofile);
     let number = |limit: Option<u64>| limit.map_or("unlimited".into(), count);
     let words = format!(
-        "{} (soft limit {}, raised by itself): so many connections by default; a larger number given explicitly takes more rings",
+        "{} (soft limit {}, raised by itself): so many connections by default; a larger number given explicitly takes more rings. For good: nofile in /etc/security/limits.conf",
         number(limit.maximum),
         number(limit.current)
     );
-    let change = "ulimit -n 1048576 (as root), or `nofile` in /etc/security/limits.conf";
     match limit.maximum {
-        Some(hard) if hard < 11_000 => Finding::bad("descriptors", words, change),
-        _ => Finding::good("descriptors", words).more(change),
+        Some(hard) if hard < 11_000 => Finding::bad("descriptors", words, DESCRIPTORS),
+        _ => Finding::good("descriptors", words).more(DESCRIPTORS),
     }
 }
 
 pub(super) fn locked_memory() -> Finding {
-    let change = "ulimit -l unlimited (as root), or `memlock` in /etc/security/limits.conf";
     match getrlimit(Resource::Memlock).current {
         None => Finding::good("locked memory", "unlimited"),
         Some(limit) => {
-            let words =
-                format!("{}: bounds the queues of rings without privilege", bytes(limit as f64));
+            let words = format!(
+                "{}: bounds the queues of rings without privilege. For good: memlock in /etc/security/limits.conf",
+                bytes(limit as f64)
+            );
             match limit >= 2 << 20 {
-                true => Finding::good("locked memory", words).more(change),
-                false => Finding::bad("locked memory", words, change),
+                true => Finding::good("locked memory", words).more(LOCKED_MEMORY),
+                false => Finding::bad("locked memory", words, LOCKED_MEMORY),
             }
         }
     }
@@ -49,3 +49,7 @@ pub(super) fn privilege() -> Finding {
         .more("sudo setcap cap_net_admin+ep \"$(command -v halfopen)\""),
     }
 }
+
+/// As root, in the shell that starts the program.
+pub(super) const DESCRIPTORS: &str = "ulimit -n 1048576";
+pub(super) const LOCKED_MEMORY: &str = "ulimit -l unlimited";

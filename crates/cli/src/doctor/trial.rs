@@ -1,6 +1,7 @@
 //! What cannot be read anywhere and has to be tried: do the drivers run, are the dead found?
 
 use super::Finding;
+use super::process::{DESCRIPTORS, LOCKED_MEMORY};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::measure::{Job, Measured, measure};
@@ -26,19 +27,30 @@ pub(super) fn drivers() -> Vec<Finding> {
             server.handle().stop();
             match server.join().error {
                 None => Finding::good(name, "works"),
-                Some(error) => Finding::bad(name, error.to_string(), RING_CHANGE),
+                Some(error) => Finding::bad(name, error.to_string(), change(&error)),
             }
         }
-        Err(error) => Finding::bad(name, error.to_string(), RING_CHANGE),
+        Err(error) => Finding::bad(name, error.to_string(), change(&error)),
     });
     findings.into()
+}
+
+/// What lets a driver run that does not.
+fn change(error: &ServerError) -> &'static str {
+    use halfopen_server::DriverError;
+    match error {
+        ServerError::Descriptors { .. } | ServerError::Table { .. } => DESCRIPTORS,
+        ServerError::Driver { error: DriverError::Descriptors { .. }, .. } => DESCRIPTORS,
+        ServerError::Driver { error: DriverError::LockedMemory(_), .. } => LOCKED_MEMORY,
+        _ => RING_CHANGE,
+    }
 }
 
 /// Lets one connection die in each way, and looks whether it is found.
 pub(super) fn deaths() -> Vec<Finding> {
     match try_deaths() {
         Ok(measured) => Death::ALL.map(|death| judge(death, &measured)).into(),
-        Err(failure) => vec![Finding::bad("deaths", failure.cause, "the lines above say why")],
+        Err(failure) => vec![Finding::bad("deaths", failure.cause, "halfopen lab --quick")],
     }
 }
 
@@ -68,7 +80,7 @@ fn judge(death: Death, measured: &Measured) -> Finding {
     let name = death.name();
     let victim = measured.outcome.tally.victims.iter().find(|victim| victim.death == death);
     let Some(victim) = victim else {
-        return Finding::bad(name, "could not be done", "halfopen lab --quick tells more");
+        return Finding::bad(name, "could not be done", "halfopen lab --quick");
     };
     let sighting = measured.observed.sightings.iter().find(|seen| seen.client == victim.local);
     let seen = sighting.and_then(|seen| seen.detected).or(victim.client_saw);
@@ -77,7 +89,7 @@ fn judge(death: Death, measured: &Measured) -> Finding {
             let after = at.saturating_since(victim.killed).as_secs_f64() * 1e3;
             Finding::good(name, format!("works; found after {}", millis(after)))
         }
-        None => Finding::bad(name, "was not found in 3 s", "halfopen lab --quick tells more"),
+        None => Finding::bad(name, "was not found in 3 s", "halfopen lab --quick"),
     }
 }
 
@@ -96,5 +108,5 @@ fn start(driver: DriverKind) -> Result<Server, ServerError> {
 }
 
 const BEAT: Duration = Duration::from_millis(200);
-const RING_CHANGE: &str =
-    "sysctl -w kernel.io_uring_disabled=0; in a container, a seccomp profile that allows io_uring";
+/// In a container its seccomp profile has a say, too: the error names it.
+const RING_CHANGE: &str = "sysctl -w kernel.io_uring_disabled=0";

@@ -3,6 +3,7 @@ use crate::program::{Served, wait_for};
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -136,6 +137,40 @@ fn the_series_are_all_there_from_the_first_page_on() {
     assert_eq!(first.len(), later.len());
     assert_eq!(first.names(), later.names());
 }
+
+/// Our own reader may share a mistake with our writer; this one is Prometheus' own.
+#[test]
+fn prometheus_own_parser_reads_the_same() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let has_parser = Command::new(&python).args(["-c", "import prometheus_client"]).output();
+    if !has_parser.is_ok_and(|output| output.status.success()) {
+        return eprintln!(
+            "SKIPPED: no prometheus_client for {python}, so nobody else reads the page"
+        );
+    }
+    let (_, page) = fetch(&Served::start(&[ADMIN]), "/metrics");
+    let mut reader = Command::new(&python)
+        .args(["-c", COUNT_SAMPLES])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    reader.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = reader.wait_with_output().unwrap();
+    let counted = String::from_utf8(output.stdout).unwrap();
+    let ours = Page::read(&page);
+    let expected = format!("{} {}\n", ours.families().count(), ours.len());
+    assert_eq!(counted, expected);
+}
+
+/// How many families of known types there are on a page, and how many samples.
+const COUNT_SAMPLES: &str = "
+import sys
+from prometheus_client.parser import text_string_to_metric_families
+families = list(text_string_to_metric_families(sys.stdin.read()))
+assert all(family.type in ('counter', 'gauge', 'histogram') for family in families), families
+print(len(families), sum(len(family.samples) for family in families))
+";
 
 #[test]
 fn readyz_says_no_while_it_drains_and_livez_goes_on() {

@@ -19,8 +19,10 @@ const FILES: [&str; 7] = [
 fn a_quick_run_finds_the_dead_and_leaves_a_folder() {
     let out = tempfile::tempdir().unwrap();
     let place = out.path().to_str().unwrap();
-    let ran = run(&["lab", "--quick", "-c400", "--out", place, "--name=small"]);
+    let flags = ["lab", "--quick", "-c400", "--name=small", "--admin=127.0.0.1:0", "--out", place];
+    let ran = run(&flags);
     assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(ran.err.contains("\nmetrics: http://127.0.0.1:"), "{ran:?}");
     assert!(ran.out.contains("blackhole") && ran.out.contains("report: "), "{ran:?}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80 || line.contains("report: ")));
 
