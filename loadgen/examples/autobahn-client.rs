@@ -10,6 +10,7 @@
 //! runs both sides.
 
 use bytes::BytesMut;
+use halfopen_driver::ring::Features;
 use halfopen_driver::{
     CHUNK_MAX, Cause, Chunk, Config, ConnId, Counters, DriverKind, Engine, Event, Heard, Op, Token,
     Waker,
@@ -49,6 +50,7 @@ fn run(arguments: &[String]) -> Result<u32, Failure> {
         wake,
         connections_max: 4,
         counters: Arc::<Counters>::default(),
+        without: Features::NONE,
     };
     let mut client = Client::new(address.parse()?, agent);
     driver.run(&mut client, config)?;

@@ -84,7 +84,7 @@ impl About {
 impl Ring {
     /// A ring with a table of `connections` direct descriptors.
     pub(super) fn new(connections: u32, tally: Arc<Tally>) -> io::Result<Self> {
-        let sizes = Options::default();
+        let sizes = Options { buffers: 256, ..Options::default() };
         let ring = IoUring::builder()
             .setup_cqsize(sizes.completions)
             .setup_single_issuer()

@@ -18,6 +18,7 @@ use crate::units::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use halfopen_server::DriverKind;
+use halfopen_server::io_uring::Feature;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -128,6 +129,15 @@ pub(crate) struct Lab {
     /// What the server runs on: auto, io-uring, tokio-uring, epoll
     #[arg(long, value_name = "DRIVER", default_value = "auto", help_heading = "Server", value_parser = serve::driver)]
     pub driver: DriverKind,
+    /// What io_uring is to do without, though the kernel has it, such as defer-taskrun,direct
+    #[arg(
+        long,
+        value_name = "FEATURE,…",
+        value_delimiter = ',',
+        hide_short_help = true,
+        help_heading = "Server"
+    )]
+    pub io_uring_without: Vec<Feature>,
     /// Threads of the server, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", help_heading = "Server", value_parser = shards)]
     pub shards: OrAuto<u16>,

@@ -152,6 +152,11 @@ impl Resolved {
                 None => "--ping-interval=off".into(),
             },
         ];
+        if !flags.io_uring_without.is_empty() {
+            let names: Vec<_> =
+                flags.io_uring_without.iter().map(|feature| feature.name()).collect();
+            line.push(format!("--io-uring-without={}", names.join(",")));
+        }
         if let OrAuto::Given(shards) = flags.shards {
             line.push(format!("--shards={shards}"));
         }

@@ -10,7 +10,8 @@ use crate::units::{OrAuto, Typed};
 use halfopen_loadgen::report::number::count;
 use halfopen_server::metrics::Monitor;
 use halfopen_server::{
-    Ack, Config, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle, Stats, TcpWatch,
+    Ack, Config, DriverKind, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle,
+    Stats, TcpWatch, io_uring,
 };
 use std::fs;
 use std::io::{self, Read, Write};
@@ -53,6 +54,7 @@ fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outco
     announce(&server, flags, json, admin);
     if !quiet {
         note.iter().for_each(|note| eprintln!("{note}"));
+        tell_fallbacks(&server, &config);
         warn_of_limits(&server);
     }
 
@@ -79,6 +81,7 @@ fn config(flags: &Serve) -> ServerConfig {
     ServerConfig {
         listen: flags.listen,
         driver: flags.driver,
+        io_uring_without: flags.io_uring_without.iter().copied().collect(),
         shards: given(flags.shards),
         connections_max: given(flags.limits.max_connections),
         cpus: flags.cpu.as_ref().map_or(Vec::new(), |cpus| cpus.0.clone()),
@@ -204,6 +207,18 @@ pub(crate) fn ping_words(interval: Option<Duration>, timeout: Duration) -> Strin
     match interval {
         Some(interval) => format!("{}/{}", Typed(interval), Typed(timeout)),
         None => "off".into(),
+    }
+}
+
+/// What of io_uring is done without here, and why.
+fn tell_fallbacks(server: &Server, config: &ServerConfig) {
+    if server.driver() != DriverKind::IoUring {
+        return;
+    }
+    let fallbacks =
+        io_uring::probe(config.io_uring_without).map_or(vec![], |probe| probe.fallbacks);
+    if !fallbacks.is_empty() {
+        eprintln!("note: io_uring falls back to {}", io_uring::list(&fallbacks));
     }
 }
 

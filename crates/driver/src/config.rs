@@ -1,4 +1,5 @@
 use crate::WakeSource;
+use crate::ring::Features;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,9 @@ pub struct Config {
     pub connections_max: u32,
     /// What the driver counts while it runs.
     pub counters: Arc<Counters>,
+    /// What the driver on io_uring is to do without, though the kernel may have it. The others do
+    /// not ask.
+    pub without: Features,
 }
 
 /// What a driver did, counted while it runs and readable from any thread.
@@ -33,8 +37,16 @@ pub struct Counters {
     pub bytes_in: Counter,
     /// Bytes sent.
     pub bytes_out: Counter,
+    /// Buffers to receive into that are in use now; not counted, but the number at this moment.
+    pub buffers: Counter,
     /// Times that a receive ended because no buffer was free.
     pub buffers_exhausted: Counter,
+    /// Turns in which the kernel kept completions that the queue had no room for.
+    pub overflows: Counter,
+    /// Sends that took a part of a chunk, and were begun anew with the rest.
+    pub sends_short: Counter,
+    /// Accepts that failed for want of descriptors or memory; after each nobody is taken for a while.
+    pub accepts_failed: Counter,
     /// Times that the driver's table was full while a connection waited.
     pub table_full: Counter,
     /// Nanoseconds of the longest turn.
@@ -49,6 +61,11 @@ impl Counter {
     /// Adds `n`. One writer only: this is no atomic addition, and costs what a plain one does.
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Makes it this number.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
     }
 
     /// Raises the number to `n` if it is less.

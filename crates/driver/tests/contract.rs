@@ -1,9 +1,43 @@
-//! Every driver of the kernel keeps the contract of the seam.
+//! Every driver of the kernel keeps the contract of the seam, and the one on io_uring also without
+//! what a kernel may lack.
 //!
-//! The churn is of 50,000 connections here; `HALFOPEN_CHURN=1000000` makes it a million.
+//! The churn is of 50,000 connections here, and of 5,000 where something is left out;
+//! `HALFOPEN_CHURN=1000000` makes it a million.
 
+use halfopen_driver::ring::{Feature, Features, Options, run as on_ring, run_with};
+use halfopen_driver::{Config, Engine, Error};
 use halfopen_sim::contract::Threads;
+use std::time::Duration;
 
 halfopen_sim::contract_suite!(tokio, Threads::new(halfopen_driver::tokio::run));
 halfopen_sim::contract_suite!(epoll, Threads::new(halfopen_driver::epoll::run));
-halfopen_sim::contract_suite!(ring, Threads::new(halfopen_driver::ring::run));
+halfopen_sim::contract_suite!(ring, Threads::new(on_ring));
+
+/// The suite on io_uring with another configuration.
+macro_rules! ring_with {
+    ($name:ident, $run:expr) => {
+        halfopen_sim::contract_suite!($name, Threads::new($run).churning(5_000));
+    };
+}
+
+macro_rules! ring_without {
+    ($name:ident: $($feature:ident)*) => {
+        ring_with!($name, |engine, config| {
+            on_ring(engine, Config { without: Features::of(&[$(Feature::$feature),*]), ..config })
+        });
+    };
+}
+
+ring_without!(ring_without_defer_taskrun: DeferTaskrun);
+ring_without!(ring_plain: DeferTaskrun CoopTaskrun);
+ring_without!(ring_without_multishot: Multishot);
+ring_without!(ring_without_direct: Direct);
+ring_without!(ring_without_min_wait: MinWait);
+ring_without!(ring_without_anything: DeferTaskrun CoopTaskrun Multishot Direct MinWait);
+
+ring_with!(ring_always_quiet, |engine, config| quiet_after(Duration::ZERO, engine, config));
+ring_with!(ring_always_busy, |engine, config| quiet_after(Duration::MAX, engine, config));
+
+fn quiet_after<E: Engine>(time: Duration, engine: &mut E, config: Config) -> Result<(), Error> {
+    run_with(engine, config, Options { quiet: time, ..Options::default() })
+}

@@ -28,6 +28,8 @@ pub struct Layout {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     pub(crate) driver: DriverKind,
+    /// Each shard has a table of descriptors of its own, beside the process's.
+    pub(crate) own_tables: bool,
     pub(crate) cores: u16,
     pub(crate) shards: Option<u16>,
     pub(crate) connections_max: Option<u32>,
@@ -47,7 +49,7 @@ impl Layout {
         let share = (all / u64::from(shards)).min(TABLE_MAX);
         match wish.connections_max {
             None => Self::under_the_limit(wish, descriptors, shards, share),
-            Some(wanted) if wish.driver == DriverKind::IoUring => {
+            Some(wanted) if wish.own_tables => {
                 Self::as_asked(wish, descriptors, wanted, all.min(TABLE_MAX))
             }
             Some(wanted) => Self::in_descriptors(wish, descriptors, shards, wanted, all),
@@ -113,6 +115,7 @@ mod tests {
 
     const WISH: Wish = Wish {
         driver: DriverKind::IoUring,
+        own_tables: true,
         cores: 2,
         shards: None,
         connections_max: None,
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn where_connections_are_descriptors_the_limit_bounds_them_all_together() {
         for driver in [DriverKind::TokioUring, DriverKind::Epoll] {
-            let plain = Wish { driver, connections_max: Some(15_000), ..WISH };
+            let plain = Wish { driver, own_tables: false, connections_max: Some(15_000), ..WISH };
             let layout = Layout::new(&plain, 20_000).unwrap();
             assert_eq!((layout.shards, layout.connections_max_each), (2, 7_500));
             for shards in [None, Some(1), Some(64)] {

@@ -219,6 +219,7 @@ pub use end::{End, Refusal};
 pub use error::ServerError;
 pub use frame::Frame;
 pub use halfopen_driver::Error as DriverError;
+pub use halfopen_driver::ring as io_uring;
 pub use halfopen_driver::{ConnId, DriverKind};
 pub use halfopen_proto::handshake::{Answer, PlainRequest, Rejection, Request};
 pub use halfopen_proto::{CloseCode, Message};

@@ -7,6 +7,7 @@ use crate::thread::{Ended, Running, Start};
 use crate::{
     Admission, App, Config, DrainReport, Layout, Mailbox, ServerError, Stats, TcpWatch, listen,
 };
+use halfopen_driver::ring::{Feature, Features, probe};
 use halfopen_driver::{Choice, DriverKind, WakeSource, Waker};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -27,6 +28,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Which driver runs the shards; [`Server::driver`] tells what `Auto` came to.
     pub driver: DriverKind,
+    /// What the driver on io_uring is to do without, though the kernel may have it.
+    pub io_uring_without: Features,
     /// How many shards; none: one a core, or as many as the connections need.
     pub shards: Option<u16>,
     /// The most connections over all shards; none: what the descriptor limit holds.
@@ -47,6 +50,7 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9001)),
             driver: DriverKind::Auto,
+            io_uring_without: Features::NONE,
             shards: None,
             connections_max: None,
             cpus: Vec::new(),
@@ -115,6 +119,7 @@ impl Server {
             number,
             exchange: exchange.clone(),
             driver,
+            io_uring_without: config.io_uring_without,
             cpu: config.cpus.get(usize::from(number) % config.cpus.len().max(1)).copied(),
             listener: listener.clone(),
             listener_shared: u32::from(layout.shards) > 1,
@@ -296,11 +301,19 @@ fn wish(config: &ServerConfig, driver: DriverKind) -> Wish {
     };
     Wish {
         driver,
+        own_tables: has_own_tables(config, driver),
         cores: cores.min(usize::from(u16::MAX)) as u16,
         shards: config.shards,
         connections_max: config.connections_max,
         refusals_max: config.shard.refusals_max,
     }
+}
+
+/// Whether each shard's driver has a table of descriptors of its own, beside the process's.
+fn has_own_tables(config: &ServerConfig, driver: DriverKind) -> bool {
+    // Where the kernel refuses the ring, the shards will say so.
+    !driver.takes_descriptors()
+        && probe(config.io_uring_without).is_ok_and(|probe| probe.features.has(Feature::Direct))
 }
 
 /// Raises the soft limit to the hard one, which needs no privilege, and tells it.

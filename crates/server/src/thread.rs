@@ -2,6 +2,7 @@
 
 use crate::mailbox::{Exchange, enter_shard};
 use crate::{Admission, App, Config, DrainReport, ServerError, Shard, ShardHandle, Stats};
+use halfopen_driver::ring::Features;
 use halfopen_driver::{Counters, DriverKind, WakeSource};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::any::Any;
@@ -17,6 +18,7 @@ pub(crate) struct Start {
     pub(crate) number: u16,
     pub(crate) exchange: Exchange,
     pub(crate) driver: DriverKind,
+    pub(crate) io_uring_without: Features,
     /// The core to run on; none: any.
     pub(crate) cpu: Option<usize>,
     pub(crate) listener: Arc<TcpListener>,
@@ -76,6 +78,7 @@ impl Start {
             wake,
             connections_max: self.config.connections_max + self.config.refusals_max,
             counters,
+            without: self.io_uring_without,
         }
     }
 

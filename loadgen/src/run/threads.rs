@@ -5,6 +5,7 @@ use crate::death::DeathWatch;
 use crate::plan::{Plan, raise_descriptor_limit};
 use crate::record::Tally;
 use crate::swarm::{Links, Meter, Order, Orders, Swarm};
+use halfopen_driver::ring::Features;
 use halfopen_driver::{Config, Counters, DriverKind, Waker};
 use halfopen_wheel::Instant;
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -95,6 +96,7 @@ impl Thread {
             wake,
             connections_max: plan.table_size(),
             counters: counters.clone(),
+            without: Features::NONE,
         };
         let links = Links { orders: orders.clone(), meter: meter.clone(), watch: watch.clone() };
         let mut swarm = Swarm::new(plan.clone(), plan.share(shard), origin, links);

@@ -8,6 +8,7 @@ use crate::units::{
 };
 use clap::{Args, ValueEnum};
 use halfopen_server::DriverKind;
+use halfopen_server::io_uring::Feature;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub(crate) struct Serve {
     /// What it runs on: auto, io-uring, tokio-uring, epoll
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = driver)]
     pub driver: DriverKind,
+    /// What io_uring is to do without, though the kernel has it, such as defer-taskrun,direct
+    #[arg(long, value_name = "FEATURE,…", value_delimiter = ',', hide_short_help = true)]
+    pub io_uring_without: Vec<Feature>,
     /// Threads, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = shards)]
     pub shards: OrAuto<u16>,

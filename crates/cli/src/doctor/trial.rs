@@ -10,7 +10,7 @@ use halfopen_loadgen::death::Death;
 use halfopen_loadgen::plan::{Amount, Asked, KillAt, ServerPing, Watch, resolve};
 use halfopen_loadgen::report::number::millis;
 use halfopen_server::{
-    Config, DriverKind, Echo, Heartbeat, Policy, Server, ServerConfig, ServerError,
+    Config, DriverKind, Echo, Heartbeat, Policy, Server, ServerConfig, ServerError, io_uring,
 };
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,6 +26,7 @@ pub(super) fn drivers() -> Vec<Finding> {
         Ok(server) => {
             server.handle().stop();
             match server.join().error {
+                None if driver == DriverKind::IoUring => ring(name),
                 None => Finding::good(name, "works"),
                 Some(error) => Finding::bad(name, error.to_string(), change(&error)),
             }
@@ -43,6 +44,21 @@ fn change(error: &ServerError) -> &'static str {
         ServerError::Driver { error: DriverError::Descriptors { .. }, .. } => DESCRIPTORS,
         ServerError::Driver { error: DriverError::LockedMemory(_), .. } => LOCKED_MEMORY,
         _ => RING_CHANGE,
+    }
+}
+
+/// What of io_uring this kernel has.
+fn ring(name: &'static str) -> Finding {
+    match io_uring::probe(io_uring::Features::NONE) {
+        Ok(probe) if probe.fallbacks.is_empty() => {
+            let all = io_uring::Feature::ALL.map(io_uring::Feature::name);
+            Finding::good(name, format!("works, with {}", all.join(", ")))
+        }
+        Ok(probe) => {
+            let words = io_uring::list(&probe.fallbacks);
+            Finding::good(name, format!("works, with {words}; Linux 6.12 has all of it"))
+        }
+        Err(error) => Finding::bad(name, error.to_string(), RING_CHANGE),
     }
 }
 

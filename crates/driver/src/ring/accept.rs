@@ -37,7 +37,7 @@ pub(super) struct Door {
     full: bool,
     /// We are told when somebody waits.
     watched: bool,
-    shared: bool,
+    one_by_one: bool,
     /// The room above which a multishot accept is armed.
     multi_room: u32,
 }
@@ -54,7 +54,11 @@ impl Door {
     /// Accepts armed one by one, and so the most that can be parked.
     pub(super) const SPARE: u32 = 4;
 
-    pub(super) fn new(listener: Option<Arc<TcpListener>>, shared: bool, completions: u32) -> Self {
+    pub(super) fn new(
+        listener: Option<Arc<TcpListener>>,
+        one_by_one: bool,
+        completions: u32,
+    ) -> Self {
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         Self {
             v6: address.is_some_and(|address| address.is_ipv6()),
@@ -66,7 +70,7 @@ impl Door {
             parked: Vec::new(),
             full: false,
             watched: false,
-            shared,
+            one_by_one,
             // One more than the queue holds, for the one that finds it full and ends the accept.
             multi_room: completions + 1,
         }
@@ -84,7 +88,7 @@ impl Door {
     fn goal(&self, room: u32) -> Armed {
         if !self.wanted || self.respite.is_some() {
             NONE
-        } else if room > self.multi_room && !self.shared {
+        } else if room > self.multi_room && !self.one_by_one {
             Armed::Multi
         } else {
             Armed::Singles(room.min(Self::SPARE))
@@ -107,7 +111,7 @@ impl Driver {
         while self.room() > 0
             && let Some(slot) = self.door.parked.pop()
         {
-            self.opened(slot, self.door.v6, Opening::Accepted);
+            self.opened(slot, self.door.v6, Opening::Accepted, now);
         }
         self.door.respite = self.door.respite.filter(|&respite| now < respite);
         let room = self.room();
@@ -157,14 +161,18 @@ impl Driver {
     }
 
     pub(super) fn on_accept(&mut self, result: i32, more: bool, now: Instant) {
+        self.arrivals += 1;
         if !more {
             self.door.ended();
         }
         match u32::try_from(result) {
-            Ok(slot) if self.room() > 0 => self.opened(slot, self.door.v6, Opening::Accepted),
+            Ok(slot) if self.room() > 0 => self.opened(slot, self.door.v6, Opening::Accepted, now),
             Ok(slot) => self.door.parked.push(slot),
             Err(_) if passes(-result) => {}
-            Err(_) => self.door.respite = Some(now + RESPITE),
+            Err(_) => {
+                self.counters.accepts_failed.add(1);
+                self.door.respite = Some(now + RESPITE);
+            }
         }
     }
 }

@@ -84,12 +84,12 @@ impl Driver {
         self.queue.connect(key, slot, attempt.to, attempt.from, attempt.deadline);
     }
 
-    pub(super) fn on_connect(&mut self, key: u32, result: i32) {
+    pub(super) fn on_connect(&mut self, key: u32, result: i32, now: Instant) {
         let attempt = &self.attempts.attempts[key as usize];
         match (-result, attempt.slot) {
             (0, Some(slot)) => {
                 let Attempt { token, to, .. } = self.attempts.remove(key);
-                self.opened(slot, to.is_ipv6(), Opening::Connected(token));
+                self.opened(slot, to.is_ipv6(), Opening::Connected(token), now);
             }
             // Only the time limit and a cancel end it so.
             (libc::ECANCELED, _) if attempt.cancelled => self.refuse(key, Cause::Cancelled),

@@ -6,25 +6,45 @@
 //! reset and closed at once, which ends all that is armed. It is gone when its close is done and
 //! nothing is under way any more.
 //!
+//! # How it is heard
+//!
+//! A *busy* connection has a multishot receive armed: one completion for what arrives, and nothing
+//! to be asked for again. That costs about 860 bytes of kernel memory while it waits, of which a
+//! poll needs 260: so who is *quiet* is polled once for input, then received from at once, and
+//! polled again. These are two requests and a completion more for each of the few times that
+//! something comes. The poll is no multishot either: that would have to be looked for among all
+//! that is armed to be taken back, where this one ends by itself when the connection does. From
+//! quiet to busy it goes by itself; from busy to quiet by a cancel, which is left out on a ring
+//! where so much is armed that it would be dear.
+//!
 //! Neither way begins while a shutdown is under way. A worker thread of the kernel carries that
 //! out, and looks up there whose the slot is: a connection that took it meanwhile would be told
 //! FIN in the other's place.
 
 use super::completion::{Kind, Sending};
 use super::driver::{Driver, News};
-use super::state::{Arm, Connection, Once};
+use super::state::{Arm, Connection, Once, Poll};
 use crate::{CHUNK_MAX, Cause, Chunk, ConnId, Opening};
 use halfopen_wheel::Instant;
 
 impl Driver {
     /// A connection is open in `slot`.
-    pub(super) fn opened(&mut self, slot: u32, v6: bool, by: Opening) {
-        let id = self.table.insert(Connection::new(slot, v6)).expect("room was seen to");
+    pub(super) fn opened(&mut self, slot: u32, v6: bool, by: Opening, now: Instant) {
+        let connection = Connection::new(slot, v6, now);
+        let id = self.table.insert(connection).expect("room was seen to");
         self.news.push_back(News::Opened(id, by));
         self.settle(id);
     }
 
-    pub(super) fn on_receive(&mut self, id: ConnId, result: i32, more: bool, buffer: Option<u16>) {
+    pub(super) fn on_receive(
+        &mut self,
+        id: ConnId,
+        result: i32,
+        more: bool,
+        buffer: Option<u16>,
+        now: Instant,
+    ) {
+        self.arrivals += 1;
         if let Some(buffer) = buffer {
             match usize::try_from(result) {
                 Ok(length @ 1..) => self.news.push_back(News::Received(id, buffer, length)),
@@ -33,8 +53,12 @@ impl Driver {
         }
         let Some(connection) = self.table.at(id) else { return };
         let is_first = std::mem::take(&mut connection.fresh);
+        let was_quiet = result > 0 && connection.hear(now, self.quiet);
         if !more {
             connection.receive = Arm::Off;
+        } else if was_quiet && connection.receive == Arm::On && self.cancels_are_cheap {
+            connection.receive = Arm::Ending;
+            self.queue.cancel(Kind::Receive.of(id));
         } else if is_first && connection.is_heard() && connection.shutdown == Once::No {
             // Bytes and an RST behind them, both there before the receive was armed: it gives out
             // the bytes and waits for another packet (6.18), which never comes.
@@ -61,6 +85,7 @@ impl Driver {
     /// No buffer was free: it is armed again in its turn, after buffers have returned.
     fn starve(&mut self, id: ConnId) {
         self.counters.buffers_exhausted.add(1);
+        self.queue.more_buffers();
         let Some(connection) = self.table.at(id) else { return };
         connection.starved = true;
         self.starved.push_back(id);
@@ -83,15 +108,23 @@ impl Driver {
 
     pub(super) fn on_poll(&mut self, id: ConnId, result: i32) {
         let Some(connection) = self.table.at(id) else { return };
-        let watching = connection.paused && connection.end.is_none() && result > 0;
-        if watching && result & i32::from(libc::POLLERR) != 0 {
-            // Which error it was is asked of the socket; till then the poll counts as not ended.
-            connection.poll = Arm::Ending;
-            self.queue.install(Kind::Diagnose, id, connection.slot);
-            return;
+        connection.poll = Poll::Off;
+        if connection.end.is_some() || result <= 0 {
+            self.settle(id);
+        } else if connection.paused {
+            self.on_end_of_paused(id, result);
+        } else if connection.receive == Arm::Off {
+            // Whatever it is, the receive will tell.
+            connection.receive = Arm::On;
+            self.queue.receive_now(id, connection.slot);
         }
-        connection.poll = Arm::Off;
-        if watching {
+    }
+
+    /// A paused connection was polled: it has ended, or has bytes that are not wanted yet.
+    fn on_end_of_paused(&mut self, id: ConnId, result: i32) {
+        if result & i32::from(libc::POLLERR) != 0 {
+            self.diagnose(id);
+        } else if result & i32::from(libc::POLLRDHUP | libc::POLLHUP) != 0 {
             self.end_gently(id, Cause::Fin);
         } else {
             self.settle(id);
@@ -123,6 +156,7 @@ impl Driver {
         let passing = result > 0 || [-libc::EINTR, -libc::EAGAIN].contains(&result);
         // After a close the slot may be somebody else's.
         if short && passing && connection.close == Once::No {
+            self.counters.sends_short.add(1);
             self.queue.send(sending);
             return;
         }
@@ -214,24 +248,36 @@ impl Driver {
             self.queue.shut_down(id, slot);
         }
         if connection.paused {
-            if connection.receive == Arm::On {
-                connection.receive = Arm::Ending;
-                self.queue.cancel(Kind::Receive.of(id));
-            }
-            if connection.poll == Arm::Off {
-                connection.poll = Arm::On;
-                self.queue.poll_end(id, slot);
-            }
+            self.listen_for_the_end(id);
             return;
         }
-        if connection.poll == Arm::On {
-            connection.poll = Arm::Ending;
+        if connection.poll == Poll::End {
+            connection.poll = Poll::Ending;
             self.queue.cancel(Kind::Poll.of(id));
         }
-        if connection.receive == Arm::Off && !connection.starved {
+        if connection.receive != Arm::Off || connection.poll == Poll::Input || connection.starved {
+            return;
+        }
+        if connection.is_busy() {
             connection.receive = Arm::On;
             connection.fresh = true;
             self.queue.receive(id, slot);
+        } else if connection.poll == Poll::Off {
+            connection.poll = Poll::Input;
+            self.queue.poll(id, slot, true);
+        }
+    }
+
+    /// A poll for input may stay: it is not armed again when that has come.
+    fn listen_for_the_end(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        if connection.receive == Arm::On {
+            connection.receive = Arm::Ending;
+            self.queue.cancel(Kind::Receive.of(id));
+        }
+        if connection.poll == Poll::Off {
+            connection.poll = Poll::End;
+            self.queue.poll(id, connection.slot, false);
         }
     }
 
@@ -248,8 +294,8 @@ impl Driver {
             connection.receive = Arm::Ending;
             self.queue.cancel(Kind::Receive.of(id));
         }
-        if connection.poll == Arm::On {
-            connection.poll = Arm::Ending;
+        if matches!(connection.poll, Poll::Input | Poll::End) {
+            connection.poll = Poll::Ending;
             self.queue.cancel(Kind::Poll.of(id));
         }
     }

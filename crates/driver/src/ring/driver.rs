@@ -2,10 +2,12 @@
 
 use super::Options;
 use super::accept::Door;
-use super::completion::{Completion, Kind, Of};
+use super::completion::{Completion, Of};
 use super::connect::Attempts;
+use super::features::Feature;
+use super::probe::probe;
 use super::queue::Queue;
-use super::state::Connection;
+use super::state::{Connection, Grains};
 use crate::table::Table;
 use crate::{Cause, Chunk, Config, ConnId, Counters, Ends, Error, INDEX_MAX, Op, Opening, Token};
 use crate::{Severance, WakeSource};
@@ -41,10 +43,19 @@ pub(super) struct Driver {
     /// Chunks that met an end that the engine has not heard of, and come home with it.
     pub(super) stranded: Vec<(ConnId, Chunk, Instant)>,
     pub(super) counters: Arc<Counters>,
+    /// Receives and accepts that have completed since it was last looked.
+    pub(super) arrivals: u32,
     pub(super) stopped: bool,
+    /// From this silence on a connection is quiet.
+    pub(super) quiet: Grains,
+    /// Few enough requests can be armed that one of them is found quickly.
+    pub(super) cancels_are_cheap: bool,
     connections_max: u32,
     wake: WakeSource,
 }
+
+/// A cancel goes through a 256th of all that is armed: up to here some 20 µs.
+const CHEAP_CANCELS_MAX: u32 = 1 << 16;
 
 impl Driver {
     pub(super) fn new(config: Config, options: Options) -> Result<Self, Error> {
@@ -56,9 +67,11 @@ impl Driver {
         let wanted = wanted.min(INDEX_MAX + 1);
         let spare = u64::from(wanted) + u64::from(Door::SPARE);
         let slots = u32::try_from(spare.min(limit)).unwrap_or(wanted).max(1);
-        let queue = Queue::new(options, slots, config.counters.clone())?;
+        let features = probe(config.without)?.features;
+        let queue = Queue::new(options, features, slots, config.counters.clone())?;
+        let one_by_one = config.listener_shared || !features.has(Feature::Multishot);
         let mut driver = Self {
-            door: Door::new(config.listener, config.listener_shared, queue.completions_capacity()),
+            door: Door::new(config.listener, one_by_one, queue.completions_capacity()),
             queue,
             table: Table::new(wanted),
             attempts: Attempts::default(),
@@ -66,7 +79,10 @@ impl Driver {
             starved: VecDeque::new(),
             stranded: Vec::new(),
             counters: config.counters,
+            arrivals: 0,
             stopped: false,
+            quiet: options.quiet.into(),
+            cancels_are_cheap: wanted <= CHEAP_CANCELS_MAX,
             connections_max: wanted,
             wake: config.wake,
         };
@@ -107,8 +123,8 @@ impl Driver {
             Of::Accept => self.on_accept(result, more, now),
             Of::Listener => self.on_listener(),
             Of::Socket(key) => self.on_socket(key, result),
-            Of::Connect(key) => self.on_connect(key, result),
-            Of::Receive(id, buffer) => self.on_receive(id, result, more, buffer),
+            Of::Connect(key) => self.on_connect(key, result, now),
+            Of::Receive(id, buffer) => self.on_receive(id, result, more, buffer, now),
             Of::Send(sending) => self.on_send(sending, result, now),
             Of::Poll(id) => self.on_poll(id, result),
             Of::Shutdown(id) => self.on_shutdown(id),
@@ -130,9 +146,7 @@ impl Driver {
             Op::Pause { id } => self.pause(id, true),
             Op::Resume { id } => self.pause(id, false),
             Op::Probe { id } => self.on_slot(id, |queue, slot, _| queue.probe(id, slot)),
-            Op::Locate { id } => {
-                self.on_slot(id, |queue, slot, _| queue.install(Kind::Locate, id, slot));
-            }
+            Op::Locate { id } => self.locate(id),
             Op::Shutdown { id } => self.shut_down(id),
             Op::Abort { id } => self.abort(id),
             Op::Sever { id, how } => self.on_slot(id, |queue, slot, v6| {

@@ -1,7 +1,8 @@
 //! What the ring cannot ask of a direct descriptor, asked of an ordinary one made for it.
 
+use super::completion::Kind;
 use super::driver::{Driver, News};
-use super::state::Arm;
+use super::state::Poll;
 use crate::{Cause, ConnId, Ends};
 use socket2::SockRef;
 use std::os::fd::OwnedFd;
@@ -14,6 +15,14 @@ impl Driver {
         }
     }
 
+    pub(super) fn locate(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id).filter(|it| it.end.is_none()) else { return };
+        match self.queue.duplicate(connection.slot) {
+            Some(descriptor) => self.on_locate(id, Some(descriptor)),
+            None => self.queue.install(Kind::Locate, id, connection.slot),
+        }
+    }
+
     pub(super) fn on_locate(&mut self, id: ConnId, descriptor: Option<OwnedFd>) {
         if self.table.at(id).is_some() {
             let ends = descriptor.and_then(|descriptor| ends(&descriptor));
@@ -21,10 +30,20 @@ impl Driver {
         }
     }
 
-    /// A paused connection has an error.
+    /// A paused connection has an error. Which it is, is asked of the socket; till then its poll
+    /// counts as not ended.
+    pub(super) fn diagnose(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        connection.poll = Poll::Ending;
+        match self.queue.duplicate(connection.slot) {
+            Some(descriptor) => self.on_diagnose(id, Some(descriptor)),
+            None => self.queue.install(Kind::Diagnose, id, connection.slot),
+        }
+    }
+
     pub(super) fn on_diagnose(&mut self, id: ConnId, descriptor: Option<OwnedFd>) {
         let Some(connection) = self.table.at(id) else { return };
-        connection.poll = Arm::Off;
+        connection.poll = Poll::Off;
         let error =
             descriptor.and_then(|descriptor| SockRef::from(&descriptor).take_error().ok()?);
         let errno = error.and_then(|error| error.raw_os_error());

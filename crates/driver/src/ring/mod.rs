@@ -2,32 +2,45 @@
 //!
 //! One ring and one thread a shard. Connections live in the ring's own table of *direct
 //! descriptors* and take none of the process's; they come by multishot accept (by turns, where the
-//! listener is shared) and are heard by multishot receives, which take memory from one ring of
-//! *provided buffers* only when bytes are there. So an idle connection costs 28 bytes here, and
-//! under load the loop makes one system call for some twenty events.
+//! listener is shared) and are heard by multishot receives, or polled while they are quiet; bytes
+//! come into memory of one ring of *provided buffers*, which is taken only when they are there. So
+//! an idle connection costs 28 bytes here, and under load the loop makes one system call for some
+//! twenty events.
 //!
 //! # The way through the code
 //!
 //! `turn` is the loop: completions, then what is due, then the ring again. `driver` makes
 //! completions into news for the engine and operations into requests; `connection` holds what
 //! a connection's life is made of, `accept` and `connect` its beginnings. `silence` keeps account
-//! of how far we have listened. Below them `queue` owns all memory that the kernel may touch, and
+//! of how far we have listened, `pace` of how much comes at a time. Below them `queue` owns all memory that the kernel may touch, and
 //! is the only code here that is not safe.
 //!
-//! Wants Linux 6.11 (bind by the ring); tried on 6.18.
+//! # Fall-backs
+//!
+//! What a kernel may lack is found out by [`probe`], and each [`Feature`] has something that stands
+//! in its place; [`Config::without`](crate::Config::without) forces that where the kernel has it.
+//! Wants Linux 6.7 for plain descriptors (options set by the ring), 6.11 for connects from an
+//! address that was asked for (bind by the ring); tried on 6.18.
 
 mod accept;
 mod completion;
 mod connect;
 mod connection;
 mod driver;
+mod features;
 mod inspect;
+mod pace;
+mod probe;
 mod queue;
 pub(crate) mod silence;
 mod state;
 mod turn;
 
+pub use features::{Fallback, Feature, Features, Lack, list};
+pub use probe::{Probe, probe};
+
 use crate::{Config, Engine, Error};
+use std::time::Duration;
 
 /// The sizes of a ring.
 ///
@@ -41,15 +54,27 @@ pub struct Options {
     /// Entries of the completion queue, a power of two above `submissions`. More completions wait
     /// in a list of the kernel's, at a price.
     pub completions: u32,
-    /// How many buffers all connections of the ring receive into. A power of two, at most 32,768.
+    /// How many buffers all connections of the ring receive into at first. A power of two.
     pub buffers: u16,
+    /// How many there may be under load. A power of two, at most 32,768.
+    pub buffers_max: u16,
     /// The size of each: the most bytes in one [`Event::Received`](crate::Event::Received).
     pub buffer_bytes: u32,
+    /// A connection from which nothing came for so long is *quiet*: it is waited for in the way that
+    /// takes least of the kernel's memory, until it speaks often again. Half a second is the grain.
+    pub quiet: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { submissions: 1024, completions: 8192, buffers: 256, buffer_bytes: 4096 }
+        Self {
+            submissions: 1024,
+            completions: 8192,
+            buffers: 32,
+            buffers_max: 1024,
+            buffer_bytes: 4096,
+            quiet: Duration::from_secs(8),
+        }
     }
 }
 

@@ -8,15 +8,19 @@
 
 mod buffers;
 mod requests;
+mod slots;
 
 use super::Options;
 use super::completion::{Completion, Kind, Of, Sending};
+use super::features::{Feature, Features};
+use super::pace::GATHER;
 use crate::{ConnId, Counters, Error};
 use buffers::Buffers;
 use halfopen_wheel::{Instant, clock};
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue};
 use slab::Slab;
+use slots::Slots;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -31,17 +35,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// come before it is its turn, few enough for the CPU to keep account of.
 const AHEAD: usize = 8;
 
-/// How long a system call may wait for a completion.
+/// A wait that is given no end is given this one, where it has to have one.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// How long a system call may wait for completions.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wait {
     /// Not at all.
     No,
-    /// Until this moment, or for ever.
+    /// For one, until this moment or for ever.
     Until(Option<Instant>),
+    /// For so many; after [`GATHER`] for one; until this moment or for ever.
+    Gather(u32, Option<Instant>),
 }
 
 pub(super) struct Queue {
     ring: IoUring,
+    features: Features,
+    slots: Slots,
     buffers: ManuallyDrop<Buffers>,
     sends: ManuallyDrop<Slab<Sending>>,
     /// Receives that the kernel may still fill buffers for.
@@ -67,17 +78,20 @@ struct Arguments {
 }
 
 impl Queue {
-    /// A ring with a table of `slots` direct descriptors.
+    /// A ring with these features, and where they say so with a table of `slots` direct descriptors.
     pub(super) fn new(
         options: Options,
+        features: Features,
         slots: u32,
         counters: Arc<Counters>,
     ) -> Result<Self, Error> {
-        let ring = set_up(options).map_err(refusal)?;
-        let buffers = Buffers::new(options.buffers, options.buffer_bytes)
-            .map_err(|error| Error::Os { doing: "making buffers", error })?;
+        let ring = set_up(options, features).map_err(refusal)?;
+        let buffers =
+            Buffers::new(&options).map_err(|error| Error::Os { doing: "making buffers", error })?;
         let queue = Self {
             ring,
+            features,
+            slots: Slots::new(features.has(Feature::Direct)),
             buffers: ManuallyDrop::new(buffers),
             sends: ManuallyDrop::default(),
             receives: 0,
@@ -91,13 +105,25 @@ impl Queue {
         // SAFETY: `drop` frees the buffers only after all receives have ended, else never.
         unsafe { queue.buffers.register(&queue.ring.submitter()) }
             .map_err(|error| Error::Os { doing: "registering buffers", error })?;
-        queue.ring.submitter().register_files_sparse(slots).map_err(|error| {
-            match error.raw_os_error() {
-                Some(libc::ENOMEM) => Error::LockedMemory(error),
-                _ => Error::Os { doing: "registering a table of connections", error },
-            }
-        })?;
+        if features.has(Feature::Direct) {
+            queue.ring.submitter().register_files_sparse(slots).map_err(|error| {
+                match error.raw_os_error() {
+                    Some(libc::ENOMEM) => Error::LockedMemory(error),
+                    _ => Error::Os { doing: "registering a table of connections", error },
+                }
+            })?;
+        }
         Ok(queue)
+    }
+
+    /// Whether the kernel can wait for several completions and be content with one.
+    pub(super) fn has_min_wait(&self) -> bool {
+        self.ring.params().is_feature_min_timeout()
+    }
+
+    /// Whether it is a ring with this feature.
+    pub(super) fn has(&self, feature: Feature) -> bool {
+        self.features.has(feature)
     }
 
     /// Submits what is queued and lets the kernel do its deferred work; waits if there is none.
@@ -107,6 +133,7 @@ impl Queue {
         let outcome = match wait {
             Wait::No => self.call(0, begun, None),
             Wait::Until(deadline) => self.call(1, begun, deadline),
+            Wait::Gather(want, deadline) => self.call(want, begun, deadline),
         };
         self.submitted(outcome);
         match self.failure.take() {
@@ -115,9 +142,14 @@ impl Queue {
         }
     }
 
-    /// How many buffers there are.
+    /// How many buffers are in use.
     pub(super) fn buffers_count(&self) -> usize {
         self.buffers.count()
+    }
+
+    /// A buffer was missing.
+    pub(super) fn more_buffers(&mut self) {
+        self.buffers.grow();
     }
 
     /// What a receive has put into a buffer that a completion has named.
@@ -162,25 +194,47 @@ impl Queue {
     fn call(&mut self, want: u32, now: Instant, deadline: Option<Instant>) -> io::Result<usize> {
         self.counters.syscalls.add(1);
         self.buffers.publish();
+        self.counters.buffers.set(self.buffers.count() as u64);
         let queued = self.ring.submission().len() as u32;
         let submitter = self.ring.submitter();
         let flags = EnterFlags::GETEVENTS.bits();
-        let Some(deadline) = deadline.filter(|&deadline| deadline != Instant::FAR) else {
+        let (deadline, min_wait) = self.patience(want, now, deadline);
+        let Some(deadline) = deadline else {
             // SAFETY: no argument is passed.
             return unsafe { submitter.enter::<libc::sigset_t>(queued, want, flags, None) };
         };
         let patience = Timespec::from(deadline.saturating_since(now));
-        let arguments = SubmitArgs::new().timespec(&patience);
+        let arguments = SubmitArgs::new().min_wait_usec(min_wait).timespec(&patience);
         let flags = flags | EnterFlags::EXT_ARG.bits();
         // SAFETY: the arguments are of the type that EXT_ARG stands for, and outlive the call.
         unsafe { submitter.enter(queued, want, flags, Some(&arguments)) }
     }
 
+    /// Until when a call waits, and how many microseconds for more than one completion.
+    ///
+    /// A kernel that cannot be content with one after a while is asked for all of them and called
+    /// back then: where several are waited for, something is about to come anyway.
+    fn patience(&self, want: u32, now: Instant, until: Option<Instant>) -> (Option<Instant>, u32) {
+        let until = until.filter(|&until| until != Instant::FAR);
+        let gathered = now + GATHER;
+        match until {
+            _ if want <= 1 => (until, 0),
+            Some(until) if until <= gathered => (Some(until), 0),
+            _ if !self.has(Feature::MinWait) => (Some(gathered), 0),
+            _ => (Some(until.unwrap_or(now + LONG)), GATHER.as_micros() as u32),
+        }
+    }
+
     /// A call has returned. What the kernel could not take now it takes with the next call.
     fn submitted(&mut self, outcome: io::Result<usize>) {
-        if self.ring.submission().is_empty() {
+        let queued = self.ring.submission();
+        if queued.cq_overflow() {
+            self.counters.overflows.add(1);
+        }
+        if queued.is_empty() {
             self.arguments.clear();
         }
+        drop(queued);
         let Err(error) = outcome else { return };
         let passing = [libc::ETIME, libc::EINTR, libc::EAGAIN, libc::EBUSY];
         if !error.raw_os_error().is_some_and(|errno| passing.contains(&errno)) {
@@ -220,6 +274,10 @@ impl Queue {
         let entry = self.ahead.pop_front()?;
         let (kind, id) = Kind::parse(entry.user_data());
         let (result, more) = (entry.result(), cqueue::more(entry.flags()));
+        if matches!(kind, Kind::Accept | Kind::Socket) {
+            // SAFETY: the kernel has just made it for this request, and this names it once.
+            unsafe { self.slots.made(result) };
+        }
         let of = match kind {
             Kind::Nobody => Of::Nobody,
             Kind::Accept => Of::Accept,
@@ -287,6 +345,7 @@ impl Queue {
         }
         // Nobody else holds them any more, so each is closed before the call returns.
         let _ = self.ring.submitter().unregister_files();
+        self.slots.close();
     }
 
     /// Whether the kernel holds nothing that we own.
@@ -315,18 +374,18 @@ fn installed(result: i32) -> Option<OwnedFd> {
     (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) })
 }
 
-/// A ring that does deferred work only when we ask for completions: whatever arrives costs no
-/// interrupt of ours, and a full completion queue ends no multishot receive.
-fn set_up(options: Options) -> io::Result<IoUring> {
-    IoUring::builder()
-        .setup_cqsize(options.completions)
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_coop_taskrun()
-        .setup_taskrun_flag()
-        .setup_no_sqarray()
-        .setup_submit_all()
-        .build(options.submissions)
+/// A ring that does deferred work, at best, only when we ask for completions: then whatever arrives
+/// costs no interrupt of ours, and a full completion queue ends no multishot receive.
+fn set_up(options: Options, features: Features) -> io::Result<IoUring> {
+    let mut ring = IoUring::builder();
+    ring.setup_cqsize(options.completions).setup_submit_all();
+    if features.has(Feature::DeferTaskrun) {
+        ring.setup_single_issuer().setup_defer_taskrun().setup_no_sqarray();
+    }
+    if features.has(Feature::CoopTaskrun) || features.has(Feature::DeferTaskrun) {
+        ring.setup_coop_taskrun().setup_taskrun_flag();
+    }
+    ring.build(options.submissions)
 }
 
 fn refusal(error: io::Error) -> Error {

@@ -1,6 +1,7 @@
 //! The loop: all that has completed, then what is due, then the ring again.
 
 use super::driver::{Driver, News};
+use super::pace::Pace;
 use super::queue::Wait;
 use super::silence::Silence;
 use crate::{Engine, Error, Event, Op};
@@ -17,6 +18,7 @@ struct Turns<'a, E> {
     engine: &'a mut E,
     driver: &'a mut Driver,
     silence: Silence,
+    pace: Pace,
     /// When the last call into the ring that ends a turn returned.
     begun: Instant,
     ops: Vec<Op>,
@@ -26,7 +28,8 @@ struct Turns<'a, E> {
 pub(super) fn run<E: Engine>(engine: &mut E, driver: &mut Driver) -> Result<(), Error> {
     let now = clock::now();
     let silence = Silence::new(now);
-    let mut turns = Turns { engine, driver, silence, begun: now, ops: Vec::new() };
+    let pace = Pace::new(now);
+    let mut turns = Turns { engine, driver, silence, pace, begun: now, ops: Vec::new() };
     while !turns.driver.stopped {
         turns.turn()?;
     }
@@ -174,9 +177,16 @@ impl<E: Engine> Turns<'_, E> {
         let turn = now.saturating_since(self.begun);
         counters.turns.add(1);
         counters.turn_ns_max.raise(turn.as_nanos() as u64);
-        let alarms = self.engine.deadline().into_iter().chain(self.driver.door.alarm());
+        let arrivals = std::mem::take(&mut self.driver.arrivals);
+        let want = self.pace.want(now, arrivals, self.driver.table.len());
+        let alarm = self.engine.deadline().into_iter().chain(self.driver.door.alarm()).min();
         let busy = self.driver.queue.is_waiting() || !self.driver.news.is_empty();
-        self.begun = self.enter(if busy { Wait::No } else { Wait::Until(alarms.min()) })?;
+        let wait = match want {
+            _ if busy => Wait::No,
+            1 => Wait::Until(alarm),
+            _ => Wait::Gather(want, alarm),
+        };
+        self.begun = self.enter(wait)?;
         Ok(())
     }
 

@@ -1,8 +1,9 @@
 //! Bytes both ways, held back, and lost.
 
+use crate::drivers::Driver;
 use crate::rig::{Rig, Seen, own, reset};
 use bytes::Bytes;
-use halfopen_driver::{Cause, Chunk, DriverKind, Op, Severance};
+use halfopen_driver::{Cause, Chunk, Op, Severance};
 use std::io::{Read, Write};
 
 on_every_driver! {
@@ -13,7 +14,7 @@ on_every_driver! {
     a_severed_connection_hears_nothing_until_it_is_mended,
 }
 
-fn bytes_go_both_ways_in_order(driver: DriverKind) {
+fn bytes_go_both_ways_in_order(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (mut peer, id) = rig.peer();
     let long: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
@@ -36,7 +37,7 @@ fn bytes_go_both_ways_in_order(driver: DriverKind) {
     rig.stop();
 }
 
-fn a_chunk_greater_than_the_kernels_buffer_is_sent_whole(driver: DriverKind) {
+fn a_chunk_greater_than_the_kernels_buffer_is_sent_whole(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (mut peer, id) = rig.peer();
     let chunk: Vec<u8> = (0..halfopen_driver::CHUNK_MAX).map(|n| (n % 251) as u8).collect();
@@ -50,7 +51,7 @@ fn a_chunk_greater_than_the_kernels_buffer_is_sent_whole(driver: DriverKind) {
     rig.stop();
 }
 
-fn a_paused_connection_is_not_read_but_its_end_is_told(driver: DriverKind) {
+fn a_paused_connection_is_not_read_but_its_end_is_told(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (mut peer, id) = rig.peer();
     rig.wish([Op::Pause { id }, Op::Locate { id }]);
@@ -74,7 +75,7 @@ fn a_paused_connection_is_not_read_but_its_end_is_told(driver: DriverKind) {
     rig.stop();
 }
 
-fn a_shutdown_sends_fin_after_the_send_and_bytes_still_arrive(driver: DriverKind) {
+fn a_shutdown_sends_fin_after_the_send_and_bytes_still_arrive(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (mut peer, id) = rig.peer();
     rig.wish([Op::Send { id, chunk: own(b"farewell") }, Op::Shutdown { id }]);
@@ -89,7 +90,7 @@ fn a_shutdown_sends_fin_after_the_send_and_bytes_still_arrive(driver: DriverKind
     rig.stop();
 }
 
-fn a_severed_connection_hears_nothing_until_it_is_mended(driver: DriverKind) {
+fn a_severed_connection_hears_nothing_until_it_is_mended(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (mut peer, id) = rig.peer();
     rig.wish([Op::Sever { id, how: Severance::Drop }, Op::Send { id, chunk: own(b"unacked") }]);

@@ -1,8 +1,9 @@
 //! A process that has run out of descriptors. Each test runs itself once more, as a process of its
 //! own: the limit is the whole process's.
 
+use crate::drivers::Driver;
 use crate::rig::{Rig, Seen};
-use halfopen_driver::{DriverKind, Op, Opening};
+use halfopen_driver::{Op, Opening};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use std::fs::File;
@@ -18,14 +19,15 @@ const CHILD: &str = "HALFOPEN_FEW_DESCRIPTORS";
 /// So long nobody can be taken. A loop that spins turns many thousand times in it.
 const SHORTAGE: Duration = Duration::from_millis(300);
 
-fn who_comes_when_no_descriptor_is_free_waits_and_nobody_spins(driver: DriverKind) {
+fn who_comes_when_no_descriptor_is_free_waits_and_nobody_spins(driver: Driver) {
     if std::env::var_os(CHILD).is_some() {
         return run_out(driver);
     }
-    let module = driver.name().replace('-', "_");
-    let name = "who_comes_when_no_descriptor_is_free_waits_and_nobody_spins";
+    // The harness names a test's thread after it.
+    let thread = std::thread::current();
+    let name = thread.name().expect("a test has a name");
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("descriptors::{module}::{name}"), "--nocapture"])
+        .args(["--exact", name, "--nocapture"])
         .env(CHILD, "1")
         .output()
         .unwrap();
@@ -33,7 +35,7 @@ fn who_comes_when_no_descriptor_is_free_waits_and_nobody_spins(driver: DriverKin
     assert!(child.status.success() && said.contains("1 passed"), "{child:?}");
 }
 
-fn run_out(driver: DriverKind) {
+fn run_out(driver: Driver) {
     let hard = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(128), maximum: hard }).unwrap();
     let rig = Rig::new(driver, 8);
@@ -44,7 +46,7 @@ fn run_out(driver: DriverKind) {
     let before = rig.counters.turns.value();
     peer.connect(&rig.address.into()).unwrap();
     std::thread::sleep(SHORTAGE);
-    if driver == DriverKind::IoUring {
+    if !driver.takes_descriptors() {
         // Its connections are no descriptors of the process.
         assert!(matches!(rig.next(), Seen::Opened(_, Opening::Accepted)));
     } else {

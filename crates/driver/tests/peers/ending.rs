@@ -1,7 +1,8 @@
 //! Ends of connections, and of the run.
 
+use crate::drivers::Driver;
 use crate::rig::{PATIENCE, Rig, Seen, config, connect, fill, own, reset, unanswering};
-use halfopen_driver::{Cause, ConnId, DriverKind, Engine, Event, Heard, Op};
+use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op};
 use halfopen_wheel::Instant;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +20,7 @@ on_every_driver! {
     a_panicking_engine_leaves_nothing_in_flight,
 }
 
-fn a_fin_and_a_reset_end_a_connection_each_by_its_name(driver: DriverKind) {
+fn a_fin_and_a_reset_end_a_connection_each_by_its_name(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (peer, id) = rig.peer();
     drop(peer);
@@ -36,7 +37,7 @@ fn a_fin_and_a_reset_end_a_connection_each_by_its_name(driver: DriverKind) {
 }
 
 /// All has happened before the driver takes the connections.
-fn a_reset_right_behind_bytes_is_told(driver: DriverKind) {
+fn a_reset_right_behind_bytes_is_told(driver: Driver) {
     const PEERS: usize = 50;
     let rig = Rig::new(driver, PEERS as u32);
     for _ in 0..PEERS {
@@ -52,7 +53,7 @@ fn a_reset_right_behind_bytes_is_told(driver: DriverKind) {
     rig.stop();
 }
 
-fn a_reset_during_a_send_brings_the_chunk_home_first(driver: DriverKind) {
+fn a_reset_during_a_send_brings_the_chunk_home_first(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (peer, id) = rig.peer();
     fill(&rig, id);
@@ -62,7 +63,7 @@ fn a_reset_during_a_send_brings_the_chunk_home_first(driver: DriverKind) {
     rig.stop();
 }
 
-fn an_abort_during_a_send_brings_the_chunk_home_first_and_resets_the_peer(driver: DriverKind) {
+fn an_abort_during_a_send_brings_the_chunk_home_first_and_resets_the_peer(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (mut peer, id) = rig.peer();
     fill(&rig, id);
@@ -74,7 +75,7 @@ fn an_abort_during_a_send_brings_the_chunk_home_first_and_resets_the_peer(driver
     rig.stop();
 }
 
-fn after_an_abort_nothing_is_carried_out_any_more(driver: DriverKind) {
+fn after_an_abort_nothing_is_carried_out_any_more(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (_peer, id) = rig.peer();
     rig.wish([Op::Abort { id }, Op::Send { id, chunk: own(b"late") }, Op::Abort { id }]);
@@ -118,7 +119,7 @@ impl Engine for Crossing {
     }
 }
 
-fn a_send_that_crosses_with_the_end_comes_home_or_is_gone_with_it(driver: DriverKind) {
+fn a_send_that_crosses_with_the_end_comes_home_or_is_gone_with_it(driver: Driver) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     reset(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
     let (_waker, config) = config(1, Some(Arc::new(listener)));
@@ -159,7 +160,7 @@ impl Engine for Curt {
 
 /// The kernel carries a shutdown out on a thread of its own, perhaps when the peer is gone already
 /// and another has its place.
-fn a_shutdown_never_meets_the_connection_that_comes_after(driver: DriverKind) {
+fn a_shutdown_never_meets_the_connection_that_comes_after(driver: Driver) {
     const PEERS: usize = 4;
     const EACH: usize = 1_000;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -182,7 +183,7 @@ fn a_shutdown_never_meets_the_connection_that_comes_after(driver: DriverKind) {
     run.join().unwrap().unwrap();
 }
 
-fn stopping_closes_what_is_open_and_what_is_in_flight(driver: DriverKind) {
+fn stopping_closes_what_is_open_and_what_is_in_flight(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (mut peer, _) = rig.peer();
     let (mut stuck, id) = rig.peer();
@@ -196,7 +197,7 @@ fn stopping_closes_what_is_open_and_what_is_in_flight(driver: DriverKind) {
     std::io::copy(&mut stuck, &mut std::io::sink()).unwrap();
 }
 
-fn a_panicking_engine_leaves_nothing_in_flight(driver: DriverKind) {
+fn a_panicking_engine_leaves_nothing_in_flight(driver: Driver) {
     struct Panics(Vec<u8>);
     impl Engine for Panics {
         fn on_event(&mut self, _now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {

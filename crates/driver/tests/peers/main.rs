@@ -3,23 +3,33 @@
 //! What the contract says of every driver is checked by its own suite; here are the ways in which
 //! kernels and sockets can spoil it.
 
-/// Makes a test of each function for each driver.
+/// Makes a test of each function for each driver, and for each way to run the one on io_uring.
 macro_rules! on_every_driver {
-    ($($name:ident,)*) => {
-        mod io_uring {
-            $(#[test] fn $name() { super::$name(halfopen_driver::DriverKind::IoUring); })*
-        }
-        mod tokio_uring {
-            $(#[test] fn $name() { super::$name(halfopen_driver::DriverKind::TokioUring); })*
-        }
-        mod epoll {
-            $(#[test] fn $name() { super::$name(halfopen_driver::DriverKind::Epoll); })*
+    ($($names:tt)*) => {
+        on_driver! { io_uring: IO_URING; $($names)* }
+        on_driver! { io_uring_always_quiet: ALWAYS_QUIET; $($names)* }
+        on_driver! { io_uring_always_busy: ALWAYS_BUSY; $($names)* }
+        on_driver! { io_uring_without_defer_taskrun: WITHOUT_DEFER_TASKRUN; $($names)* }
+        on_driver! { io_uring_plain: PLAIN; $($names)* }
+        on_driver! { io_uring_without_multishot: WITHOUT_MULTISHOT; $($names)* }
+        on_driver! { io_uring_without_direct: WITHOUT_DIRECT; $($names)* }
+        on_driver! { io_uring_without_anything: WITHOUT_ANYTHING; $($names)* }
+        on_driver! { tokio_uring: TOKIO_URING; $($names)* }
+        on_driver! { epoll: EPOLL; $($names)* }
+    };
+}
+
+macro_rules! on_driver {
+    ($module:ident: $driver:ident; $($name:ident,)*) => {
+        mod $module {
+            $(#[test] fn $name() { super::$name(crate::drivers::$driver); })*
         }
     };
 }
 
 mod bytes;
 mod descriptors;
+mod drivers;
 mod ending;
 mod opening;
 mod rig;

@@ -1,7 +1,8 @@
 //! Beginnings of connections, and the table that holds them.
 
+use crate::drivers::Driver;
 use crate::rig::{PATIENCE, Relay, Rig, Seen, config, connect, own, reset, unanswering};
-use halfopen_driver::{Cause, ConnId, DriverKind, Engine, Error, Event, Heard, Op, Opening, Token};
+use halfopen_driver::{Cause, ConnId, Engine, Error, Event, Heard, Op, Opening, Token};
 use halfopen_wheel::{Instant, clock};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
@@ -19,7 +20,7 @@ on_every_driver! {
     connections_come_to_all_who_share_a_listener,
 }
 
-fn a_full_table_takes_nobody_until_there_is_room(driver: DriverKind) {
+fn a_full_table_takes_nobody_until_there_is_room(driver: Driver) {
     let rig = Rig::new(driver, 2);
     let (first, first_id) = rig.peer();
     let (_second, second_id) = rig.peer();
@@ -37,7 +38,7 @@ fn a_full_table_takes_nobody_until_there_is_room(driver: DriverKind) {
     rig.stop();
 }
 
-fn nobody_is_taken_while_accepting_is_off(driver: DriverKind) {
+fn nobody_is_taken_while_accepting_is_off(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let _first = TcpStream::connect(rig.address).unwrap();
     rig.nothing_for_a_while();
@@ -52,7 +53,7 @@ fn nobody_is_taken_while_accepting_is_off(driver: DriverKind) {
     rig.stop();
 }
 
-fn a_connect_opens_from_the_address_that_was_asked_for(driver: DriverKind) {
+fn a_connect_opens_from_the_address_that_was_asked_for(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap();
@@ -69,7 +70,7 @@ fn a_connect_opens_from_the_address_that_was_asked_for(driver: DriverKind) {
     rig.stop();
 }
 
-fn a_connect_that_comes_to_nothing_is_refused_by_its_cause(driver: DriverKind) {
+fn a_connect_that_comes_to_nothing_is_refused_by_its_cause(driver: Driver) {
     let rig = Rig::new(driver, 8);
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     rig.wish([connect(1, nobody, PATIENCE)]);
@@ -92,7 +93,7 @@ fn a_connect_that_comes_to_nothing_is_refused_by_its_cause(driver: DriverKind) {
     rig.stop();
 }
 
-fn a_table_beyond_the_descriptor_limit_is_refused(driver: DriverKind) {
+fn a_table_beyond_the_descriptor_limit_is_refused(driver: Driver) {
     let (_waker, config) = config(u32::MAX, None);
     let (seen, _) = channel();
     let mut relay = Relay { seen, wishes: Arc::default(), last: Instant::from_nanos(0) };
@@ -142,7 +143,7 @@ impl Engine for Churn {
     }
 }
 
-fn slots_are_used_again_and_again(driver: DriverKind) {
+fn slots_are_used_again_and_again(driver: Driver) {
     const EACH: u32 = 2_000;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -169,7 +170,7 @@ fn slots_are_used_again_and_again(driver: DriverKind) {
     assert!(churn.open.iter().all(Option::is_none));
 }
 
-fn connections_come_to_all_who_share_a_listener(driver: DriverKind) {
+fn connections_come_to_all_who_share_a_listener(driver: Driver) {
     let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
     let address = listener.local_addr().unwrap();
     let rigs = [0, 1].map(|_| {

@@ -1,9 +1,10 @@
 //! An engine that a test drives by hand, on a driver with a thread of its own.
 
+use crate::drivers::Driver;
 use bytes::BytesMut;
+use halfopen_driver::ring::Features;
 use halfopen_driver::{
-    Cause, Chunk, Config, ConnId, Counters, DriverKind, Engine, Error, Event, Heard, Op, Opening,
-    Token, Waker,
+    Cause, Chunk, Config, ConnId, Counters, Engine, Error, Event, Heard, Op, Opening, Token, Waker,
 };
 use halfopen_wheel::{Instant, clock};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -84,7 +85,7 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn new(driver: DriverKind, connections_max: u32) -> Self {
+    pub(crate) fn new(driver: Driver, connections_max: u32) -> Self {
         Self::with(connections_max, move |relay, config| driver.run(relay, config))
     }
 
@@ -164,6 +165,7 @@ pub(crate) fn config(connections_max: u32, listener: Option<Arc<TcpListener>>) -
             wake,
             connections_max,
             counters: Arc::default(),
+            without: Features::NONE,
         },
     )
 }

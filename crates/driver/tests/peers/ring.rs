@@ -1,8 +1,8 @@
 //! What only the io_uring driver can get wrong: small rings, few buffers, the way to a full table.
 
 use crate::rig::{Rig, Seen, config, connect, own, unanswering};
-use halfopen_driver::ring::{self, Options};
-use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Opening, Token};
+use halfopen_driver::ring::{self, Feature, Features, Options};
+use halfopen_driver::{Cause, Config, ConnId, Engine, Event, Heard, Op, Opening, Token};
 use halfopen_wheel::Instant;
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -10,10 +10,23 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-const TINY: Options = Options { submissions: 8, completions: 16, buffers: 2, buffer_bytes: 64 };
+const TINY: Options = Options {
+    submissions: 8,
+    completions: 16,
+    buffers: 2,
+    buffers_max: 2,
+    buffer_bytes: 64,
+    quiet: Duration::ZERO,
+};
 
 fn tiny(connections_max: u32) -> Rig {
-    Rig::with(connections_max, |relay, config| ring::run_with(relay, config, TINY))
+    tiny_without(Features::NONE, connections_max)
+}
+
+fn tiny_without(without: Features, connections_max: u32) -> Rig {
+    Rig::with(connections_max, move |relay, config| {
+        ring::run_with(relay, Config { without, ..config }, TINY)
+    })
 }
 
 /// Connections whose peers have all sent `bytes`, and which all begin to be read at once.
@@ -52,9 +65,40 @@ fn exhausted_buffers_delay_bytes_and_lose_none() {
     rig.stop();
 }
 
+/// One buffer at first: every turn wants more than there are.
+#[test]
+fn buffers_become_more_under_load_and_fewer_again_without() {
+    let options = Options { buffers: 1, buffers_max: 64, ..Options::default() };
+    let rig = Rig::with(32, move |relay, config| ring::run_with(relay, config, options));
+    let bytes = [7; 100];
+    let mut peers = flood(&rig, 32, &bytes);
+    hear_all(&rig, &peers, &bytes);
+    assert!(rig.counters.buffers.value() >= 8);
+    let (peer, id) = &mut peers[0];
+    let mut rounds = 0;
+    // One byte at a time needs one buffer at a time.
+    while rig.counters.buffers.value() > 4 {
+        peer.write_all(b"!").unwrap();
+        rig.received(*id, 1);
+        rounds += 1;
+        assert!(rounds < 50_000, "{} in use", rig.counters.buffers.value());
+    }
+    rig.stop();
+}
+
 #[test]
 fn a_completion_queue_that_overflows_loses_nothing() {
-    let rig = tiny(200);
+    overflow(Features::NONE);
+}
+
+/// Here the kernel posts when it likes, and an overflow ends whatever went on.
+#[test]
+fn an_overflow_ends_multishot_requests_and_they_go_on() {
+    overflow(Features::of(&[Feature::DeferTaskrun, Feature::CoopTaskrun]));
+}
+
+fn overflow(without: Features) {
+    let rig = tiny_without(without, 200);
     let peers = flood(&rig, 200, b"one of many");
     hear_all(&rig, &peers, b"one of many");
     rig.wish(peers.iter().map(|&(_, id)| Op::Probe { id }));
@@ -69,6 +113,7 @@ fn a_completion_queue_that_overflows_loses_nothing() {
     for _ in &peers {
         assert!(matches!(rig.next(), Seen::Closed(_, Cause::Aborted)));
     }
+    assert!(rig.counters.overflows.value() > 0);
     rig.stop();
 }
 

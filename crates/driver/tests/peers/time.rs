@@ -1,7 +1,8 @@
 //! Deadlines, and how far a driver has listened.
 
+use crate::drivers::Driver;
 use crate::rig::{config, own};
-use halfopen_driver::{DriverKind, Engine, Event, Heard, Op};
+use halfopen_driver::{Engine, Event, Heard, Op};
 use halfopen_wheel::{Instant, clock};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -99,7 +100,7 @@ fn write_rounds(mut peer: TcpStream, written: &Mutex<Vec<Vec<Instant>>>, index: 
     }
 }
 
-fn what_arrived_before_heard_until_has_been_handed_over(driver: DriverKind) {
+fn what_arrived_before_heard_until_has_been_handed_over(driver: Driver) {
     const PEERS: usize = 2;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -160,7 +161,7 @@ impl Engine for Impatient {
     }
 }
 
-fn a_deadline_may_move_earlier_and_is_repeated_while_it_stays_in_the_past(driver: DriverKind) {
+fn a_deadline_may_move_earlier_and_is_repeated_while_it_stays_in_the_past(driver: Driver) {
     let (waker, config) = config(1, None);
     let mut engine = Impatient { deadline: Instant::FAR, called: Vec::new() };
     waker.wake();

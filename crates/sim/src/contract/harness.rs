@@ -1,5 +1,6 @@
 use super::{Checker, Hands, Log, Script, Told};
 use crate::world::{self, Faults, SILENT, World};
+use halfopen_driver::ring::Features;
 use halfopen_driver::{CHUNK_MAX, Config, Counters, Engine, Error, WakeSource, Waker};
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -135,6 +136,7 @@ pub fn run<const N: usize>(harness: &dyn Harness, nodes: [Node; N]) -> [Log; N] 
 #[derive(Clone, Copy, Debug)]
 pub struct Threads {
     run: Run,
+    churn: u32,
 }
 
 /// A driver's `run`.
@@ -143,7 +145,12 @@ type Run = fn(&mut Checker<Script>, Config) -> Result<(), Error>;
 impl Threads {
     /// The harness of the driver with this `run`.
     pub fn new(run: Run) -> Self {
-        Self { run }
+        Self { run, churn: 50_000 }
+    }
+
+    /// Opens and closes that many in the churn.
+    pub fn churning(self, churn: u32) -> Self {
+        Self { churn, ..self }
     }
 }
 
@@ -205,7 +212,7 @@ impl Harness for Threads {
     /// `HALFOPEN_CHURN` asks for another number, a million for instance.
     fn churn(&self) -> u32 {
         let asked = std::env::var("HALFOPEN_CHURN").ok();
-        asked.map_or(50_000, |asked| asked.parse().expect("HALFOPEN_CHURN is a number"))
+        asked.map_or(self.churn, |asked| asked.parse().expect("HALFOPEN_CHURN is a number"))
     }
 
     /// Linux lets a send buffer grow to 4 MB, and a receive buffer that is not read stays small.
@@ -222,6 +229,7 @@ fn drive(run: Run, mut node: Node) {
         wake: node.wake,
         connections_max: node.connections_max,
         counters: Arc::new(Counters::default()),
+        without: Features::NONE,
     };
     run(&mut checker, config).expect("the driver runs");
     checker.finish();

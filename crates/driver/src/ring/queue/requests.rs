@@ -2,16 +2,17 @@
 #![allow(unsafe_code)] // requests point to memory; `queue` says how it is kept
 
 use super::super::completion::{Kind, Sending};
+use super::super::features::Feature;
 use super::buffers::GROUP;
 use super::{Arguments, Queue};
 use crate::ConnId;
 use halfopen_wheel::{Instant, clock};
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
+use io_uring::types::{CancelBuilder, Fd, Fixed, Timespec};
 use libc::{c_int, sa_family_t, sockaddr, socklen_t};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::{null, null_mut};
 
 /// The kernel's `IORING_RECVSEND_POLL_FIRST`: look for a buffer only when there is something to
@@ -41,23 +42,27 @@ impl Queue {
     /// it is cancelled.
     pub(in crate::ring) fn accept(&mut self, listener: BorrowedFd<'_>, multi: bool) {
         let listener = Fd(listener.as_raw_fd());
+        let (direct, slot) = (self.has(Feature::Direct), self.slots.destination());
+        // A direct descriptor is in no table that exec() would hand on.
+        let flags = if direct { 0 } else { libc::SOCK_CLOEXEC };
         let entry = if multi {
-            opcode::AcceptMulti::new(listener).allocate_file_index(true).build()
+            opcode::AcceptMulti::new(listener).allocate_file_index(direct).flags(flags).build()
         } else {
-            let slot = DestinationSlot::auto_target();
-            opcode::Accept::new(listener, null_mut(), null_mut()).file_index(Some(slot)).build()
+            let accept = opcode::Accept::new(listener, null_mut(), null_mut());
+            accept.file_index(slot).flags(flags).build()
         };
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(Kind::Accept.alone())]) }
     }
 
-    /// Arms a multishot receive.
+    /// Arms a receive: a multishot one, or where there is none for once.
     pub(in crate::ring) fn receive(&mut self, id: ConnId, slot: u32) {
-        let entry = opcode::Recv::new(Fixed(slot), null_mut(), 0)
-            .ioprio(POLL_FIRST | MULTISHOT)
+        let multi = if self.has(Feature::Multishot) { MULTISHOT } else { 0 };
+        let entry = opcode::Recv::new(Fd(slot as i32), null_mut(), 0)
+            .ioprio(POLL_FIRST | multi)
             .buf_group(GROUP)
             .build()
-            .flags(Flags::BUFFER_SELECT)
+            .flags(Flags::BUFFER_SELECT | self.slots.flag())
             .user_data(Kind::Receive.of(id));
         self.receives += 1;
         // SAFETY: it writes only into provided buffers, which live while receives are counted.
@@ -74,9 +79,10 @@ impl Queue {
             self.unstamped.push(key);
         }
         // Without WAITALL a full kernel buffer makes a short send of each.
-        let entry = opcode::Send::new(Fixed(slot), start, length)
+        let entry = opcode::Send::new(Fd(slot as i32), start, length)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build()
+            .flags(self.slots.flag())
             .user_data(Kind::Send.at(key));
         // SAFETY: the bytes are on the heap or static, do not move with the chunk, and nothing
         // reaches the chunk before the completion takes it out.
@@ -85,21 +91,35 @@ impl Queue {
 
     /// Asks whether a connection still stands, by sending nothing: heard of only if it does not.
     pub(in crate::ring) fn check(&mut self, id: ConnId, slot: u32) {
-        let entry = opcode::Send::new(Fixed(slot), null(), 0)
+        let entry = opcode::Send::new(Fd(slot as i32), null(), 0)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
             .build()
-            .flags(Flags::SKIP_SUCCESS)
+            .flags(Flags::SKIP_SUCCESS | self.slots.flag())
             .user_data(Kind::Check.of(id));
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry]) }
     }
 
-    /// Watches for the end of a connection that is not read.
-    pub(in crate::ring) fn poll_end(&mut self, id: ConnId, slot: u32) {
-        let mask = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
-        let entry = opcode::PollAdd::new(Fixed(slot), mask).build().user_data(Kind::Poll.of(id));
-        // SAFETY: no memory is pointed to.
+    /// Receives what is there, at once.
+    pub(in crate::ring) fn receive_now(&mut self, id: ConnId, slot: u32) {
+        let entry = opcode::Recv::new(Fd(slot as i32), null_mut(), 0)
+            .flags(libc::MSG_DONTWAIT)
+            .buf_group(GROUP)
+            .build()
+            .flags(Flags::BUFFER_SELECT | self.slots.flag())
+            .user_data(Kind::Receive.of(id));
+        self.receives += 1;
+        // SAFETY: it writes only into provided buffers, which live while receives are counted.
         unsafe { self.push(&[entry]) }
+    }
+
+    /// Asks once to be told when a connection ends, or when `input` is there.
+    pub(in crate::ring) fn poll(&mut self, id: ConnId, slot: u32, input: bool) {
+        let input = if input { libc::POLLIN } else { 0 };
+        let mask = (input | libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
+        let entry = opcode::PollAdd::new(Fd(slot as i32), mask).build().flags(self.slots.flag());
+        // SAFETY: no memory is pointed to.
+        unsafe { self.push(&[entry.user_data(Kind::Poll.of(id))]) }
     }
 
     /// Asks to be told when somebody waits at the listener. Unlike an accept it takes nobody's turn:
@@ -128,30 +148,33 @@ impl Queue {
 
     /// Sends FIN. A worker thread of the kernel does it.
     pub(in crate::ring) fn shut_down(&mut self, id: ConnId, slot: u32) {
-        let entry = opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();
+        let entry = opcode::Shutdown::new(Fd(slot as i32), libc::SHUT_WR).build();
+        let entry = entry.flags(self.slots.flag());
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(Kind::Shutdown.of(id))]) }
     }
 
     /// Gives the slot back. The socket lives on while a request for it is armed.
     pub(in crate::ring) fn close(&mut self, id: ConnId, slot: u32) {
-        let entry = opcode::Close::new(Fixed(slot)).build().user_data(Kind::Close.of(id));
+        let entry = self.slots.close_request(slot).user_data(Kind::Close.of(id));
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry]) }
     }
 
     /// Gives back the slot of something that was never a connection.
     pub(in crate::ring) fn close_unheard(&mut self, slot: u32) {
+        let entry = unheard(self.slots.close_request(slot));
         // SAFETY: no memory is pointed to.
-        unsafe { self.push(&[unheard(opcode::Close::new(Fixed(slot)).build())]) }
+        unsafe { self.push(&[entry]) }
     }
 
     /// Sends RST and gives the slot back: what is armed ends by itself, however much that is,
     /// where cancelling would have to look for it.
     pub(in crate::ring) fn reset(&mut self, id: ConnId, slot: u32) {
         let length = size_of::<sockaddr>() as socklen_t;
-        let back = opcode::Connect::new(Fixed(slot), &raw const UNSPECIFIED, length).build();
-        let close = opcode::Close::new(Fixed(slot)).build().user_data(Kind::Close.of(id));
+        let back = opcode::Connect::new(Fd(slot as i32), &raw const UNSPECIFIED, length).build();
+        let back = back.flags(self.slots.flag());
+        let close = self.slots.close_request(slot).user_data(Kind::Close.of(id));
         // SAFETY: the address is static. Both are carried out as they are submitted, in order.
         unsafe { self.push(&[unheard(back), close]) }
     }
@@ -159,8 +182,9 @@ impl Queue {
     /// Makes a socket for attempt number `key`, in a slot of the kernel's choice.
     pub(in crate::ring) fn socket(&mut self, key: u32, to: SocketAddr) {
         let domain = if to.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
-        let entry = opcode::Socket::new(domain, libc::SOCK_STREAM, 0)
-            .file_index(Some(DestinationSlot::auto_target()))
+        let exec = if self.has(Feature::Direct) { 0 } else { libc::SOCK_CLOEXEC };
+        let entry = opcode::Socket::new(domain, libc::SOCK_STREAM | exec, 0)
+            .file_index(self.slots.destination())
             .build()
             .user_data(Kind::Socket.at(key));
         // SAFETY: no memory is pointed to.
@@ -183,15 +207,16 @@ impl Queue {
             from: from.map(|from| SocketAddr::new(from, 0).into()),
             patience: Timespec::from(deadline.saturating_since(clock::now())),
         });
-        let mut chain = vec![set(slot, libc::IPPROTO_TCP, libc::TCP_NODELAY, &ON)];
+        let (fd, flag) = (Fd(slot as i32), self.slots.flag());
+        let mut chain = vec![self.set(slot, libc::IPPROTO_TCP, libc::TCP_NODELAY, &ON)];
         if let Some(from) = &arguments.from {
-            chain.push(set(slot, libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &ON));
-            let bind = opcode::Bind::new(Fixed(slot), from.as_ptr().cast(), from.len()).build();
-            chain.push(bind.flags(Flags::IO_LINK | Flags::SKIP_SUCCESS).user_data(name));
+            chain.push(self.set(slot, libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &ON));
+            let bind = opcode::Bind::new(fd, from.as_ptr().cast(), from.len()).build();
+            chain.push(bind.flags(Flags::IO_LINK | Flags::SKIP_SUCCESS | flag).user_data(name));
         }
         let address = arguments.to.as_ptr().cast();
-        let connect = opcode::Connect::new(Fixed(slot), address, arguments.to.len());
-        chain.push(connect.build().flags(Flags::IO_LINK).user_data(name));
+        let connect = opcode::Connect::new(fd, address, arguments.to.len());
+        chain.push(connect.build().flags(Flags::IO_LINK | flag).user_data(name));
         chain.push(unheard(opcode::LinkTimeout::new(&raw const arguments.patience).build()));
         // SAFETY: options are static. The kernel copies addresses and times as it takes the
         // requests; until then the box is kept, and what is in it does not move.
@@ -204,18 +229,26 @@ impl Queue {
         let value = if drop { &TTL_MAX } else { &OFF };
         // A socket of IPv6 may carry IPv4.
         if v6 {
+            let entry = self.set(slot, libc::IPPROTO_IPV6, IPV6_MINHOPCOUNT, value);
             // SAFETY: the value is static.
-            unsafe { self.push(&[set(slot, libc::IPPROTO_IPV6, IPV6_MINHOPCOUNT, value)]) }
+            unsafe { self.push(&[entry]) }
         }
+        let entry = self.set(slot, libc::IPPROTO_IP, libc::IP_MINTTL, value);
         // SAFETY: as above.
-        unsafe { self.push(&[set(slot, libc::IPPROTO_IP, libc::IP_MINTTL, value)]) }
+        unsafe { self.push(&[entry]) }
     }
 
     /// Asks how many bytes are not acknowledged.
     pub(in crate::ring) fn probe(&mut self, id: ConnId, slot: u32) {
-        let entry = opcode::UringCmd16::new(Fixed(slot), SIOCOUTQ).build();
+        let entry = opcode::UringCmd16::new(Fd(slot as i32), SIOCOUTQ).build();
+        let entry = entry.flags(self.slots.flag());
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(Kind::Probe.of(id))]) }
+    }
+
+    /// Another descriptor of a slot, where it is an ordinary one itself.
+    pub(in crate::ring) fn duplicate(&self, slot: u32) -> Option<OwnedFd> {
+        self.slots.duplicate(slot)
     }
 
     /// Makes an ordinary descriptor of a slot, for what the ring cannot do.
@@ -224,6 +257,14 @@ impl Queue {
         let entry = opcode::FixedFdInstall::new(Fixed(slot), 0).build();
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(kind.of(id))]) }
+    }
+
+    fn set(&self, slot: u32, level: c_int, option: c_int, value: &'static c_int) -> Entry {
+        let (level, option) = (level as u32, option as u32);
+        let (fd, length) = (Fd(slot as i32), size_of::<c_int>() as u32);
+        let value = (&raw const *value).cast();
+        let entry = opcode::SetSockOpt::new(fd, level, option, value, length).build();
+        unheard(entry.flags(self.slots.flag()))
     }
 
     /// Queues requests, together if they are linked.
@@ -243,12 +284,4 @@ impl Queue {
 /// A request that is heard of only when it fails, and then by nobody.
 fn unheard(entry: Entry) -> Entry {
     entry.flags(Flags::SKIP_SUCCESS).user_data(Kind::Nobody.alone())
-}
-
-fn set(slot: u32, level: c_int, option: c_int, value: &'static c_int) -> Entry {
-    let length = size_of::<c_int>() as u32;
-    let value = (&raw const *value).cast();
-    unheard(
-        opcode::SetSockOpt::new(Fixed(slot), level as u32, option as u32, value, length).build(),
-    )
 }

@@ -1,0 +1,171 @@
+//! What this kernel has of io_uring, found out by trying.
+//!
+//! Flags of the ring are tried from the best downwards. That a receive goes on cannot be asked of a
+//! kernel: one byte is sent through a pair of sockets, and it is looked whether it does.
+
+use super::features::{Fallback, Feature, Features, Lack};
+use super::queue::{Queue, Wait};
+use super::{Options, completion};
+use crate::{ConnId, Error};
+use halfopen_wheel::clock;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What the driver uses here, and what it does without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What is used.
+    pub features: Features,
+    /// What is not.
+    pub fallbacks: Vec<Fallback>,
+}
+
+/// Finds out what a driver that is to do `without` some features uses on this kernel. The kernel is
+/// asked once in the life of the process.
+///
+/// # Errors
+/// As [`run`](super::run) where the kernel gives no ring at all.
+pub fn probe(without: Features) -> Result<Probe, Error> {
+    static KERNEL: OnceLock<Vec<Fallback>> = OnceLock::new();
+    let lacks = match KERNEL.get() {
+        Some(lacks) => lacks,
+        None => {
+            let lacks = ask_the_kernel()?;
+            KERNEL.get_or_init(|| lacks)
+        }
+    };
+    Ok(combine(without, lacks))
+}
+
+/// What is lacking by the kernel's word or by ours. A ring that defers its work has no use for the
+/// rung below, so that one is a fall-back only where it was come down to.
+fn combine(without: Features, lacks: &[Fallback]) -> Probe {
+    let lack = |feature| match lacks.iter().find(|lack| lack.feature == feature) {
+        Some(&lack) => Some(lack),
+        None => without.has(feature).then_some(Fallback { feature, why: Lack::Asked }),
+    };
+    let lacking = |feature| lack(feature).is_some();
+    let features = Feature::ALL.into_iter().filter(|&feature| !lacking(feature)).collect();
+    let defers = !lacking(Feature::DeferTaskrun);
+    let fallbacks = Feature::ALL.into_iter().filter_map(lack);
+    let counts = |fallback: &Fallback| !(defers && fallback.feature == Feature::CoopTaskrun);
+    Probe { features, fallbacks: fallbacks.filter(counts).collect() }
+}
+
+fn ask_the_kernel() -> Result<Vec<Fallback>, Error> {
+    let mut lacks = Vec::new();
+    let mut lack = |feature, errno| lacks.push(Fallback { feature, why: Lack::Kernel(errno) });
+    let ladder = [
+        Features::of(&[Feature::DeferTaskrun, Feature::CoopTaskrun]),
+        Features::of(&[Feature::CoopTaskrun]),
+        Features::NONE,
+    ];
+    let rungs = ladder.map(ring);
+    for (feature, rung) in [Feature::DeferTaskrun, Feature::CoopTaskrun].into_iter().zip(&rungs) {
+        if let Err(error) = rung {
+            lack(feature, errno(error));
+        }
+    }
+    let Some(at) = rungs.iter().position(Result::is_ok) else {
+        let [_, _, plain] = rungs;
+        return Err(plain.err().expect("none of them is a ring"));
+    };
+    if let Err(errno) = try_multishot(ladder[at]) {
+        lack(Feature::Multishot, errno);
+    }
+    if let Err(error) = Queue::new(TINY, ladder[at].with(Feature::Direct), 1, Arc::default()) {
+        lack(Feature::Direct, errno(&error));
+    }
+    if !rungs[at].as_ref().is_ok_and(Queue::has_min_wait) {
+        lack(Feature::MinWait, libc::EINVAL);
+    }
+    Ok(lacks)
+}
+
+fn ring(features: Features) -> Result<Queue, Error> {
+    Queue::new(TINY, features, 0, Arc::default())
+}
+
+/// Whether a receive goes on after its first byte; if not, the kernel's word for it.
+fn try_multishot(features: Features) -> Result<(), i32> {
+    let raw = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EINVAL);
+    let mut queue = ring(features.with(Feature::Multishot)).map_err(|error| errno(&error))?;
+    let (ours, mut theirs) = UnixStream::pair().map_err(raw)?;
+    theirs.write_all(b"?").map_err(raw)?;
+    queue.receive(ConnId { index: 0, generation: 0 }, ours.as_raw_fd() as u32);
+    queue.enter(Wait::Until(Some(clock::now() + PATIENCE))).map_err(|error| errno(&error))?;
+    match queue.next(|_| {}) {
+        Some(completion::Completion { result: 1, more: true, .. }) => Ok(()),
+        Some(completion) if completion.result < 0 => Err(-completion.result),
+        _ => Err(libc::EOPNOTSUPP),
+    }
+}
+
+fn errno(error: &Error) -> i32 {
+    match error {
+        Error::RingRefused(error) | Error::LockedMemory(error) | Error::Os { error, .. } => {
+            error.raw_os_error().unwrap_or(libc::EINVAL)
+        }
+        _ => libc::EINVAL,
+    }
+}
+
+/// A byte through a pair of sockets is there before it is asked for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+const TINY: Options = Options {
+    submissions: 8,
+    completions: 16,
+    buffers: 1,
+    buffers_max: 1,
+    buffer_bytes: 64,
+    quiet: Duration::MAX,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lack(feature: Feature, errno: i32) -> Fallback {
+        Fallback { feature, why: Lack::Kernel(errno) }
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_is_told_before_what_was_asked_for() {
+        let everything = combine(Features::NONE, &[]);
+        assert_eq!(everything.features, Feature::ALL.into_iter().collect());
+        assert_eq!(everything.fallbacks, []);
+
+        let without = Features::of(&[Feature::Multishot, Feature::Direct]);
+        let probe = combine(without, &[lack(Feature::Direct, 22)]);
+        let asked = Fallback { feature: Feature::Multishot, why: Lack::Asked };
+        assert_eq!(probe.fallbacks, [asked, lack(Feature::Direct, 22)]);
+        assert!(probe.features.has(Feature::DeferTaskrun));
+        assert!(!probe.features.has(Feature::Direct));
+    }
+
+    #[test]
+    fn the_rung_below_is_missed_only_by_who_comes_down_to_it() {
+        let coop = Features::of(&[Feature::CoopTaskrun]);
+        assert_eq!(combine(coop, &[]).fallbacks, []);
+        let probe = combine(coop, &[lack(Feature::DeferTaskrun, 22)]);
+        assert_eq!(probe.fallbacks.len(), 2);
+        assert!(!probe.features.has(Feature::DeferTaskrun));
+    }
+
+    #[test]
+    fn this_kernel_is_asked_and_what_is_forced_is_done_without() {
+        let kernel = probe(Features::NONE).unwrap();
+        for feature in Feature::ALL {
+            let forced = probe(Features::of(&[feature])).unwrap();
+            assert!(!forced.features.has(feature));
+            assert!(
+                kernel.features.without(forced.features).has(feature)
+                    == kernel.features.has(feature)
+            );
+        }
+    }
+}

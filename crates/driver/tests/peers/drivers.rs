@@ -1,0 +1,48 @@
+//! The drivers, and the ways to run the one on io_uring.
+
+use halfopen_driver::ring::{self, Feature, Features, Options};
+use halfopen_driver::{Config, DriverKind, Engine, Error};
+use std::time::Duration;
+
+/// A driver, and how it is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Driver {
+    kind: DriverKind,
+    without: Features,
+    /// From which silence on a connection is quiet, if not from the usual one.
+    quiet: Option<Duration>,
+}
+
+impl Driver {
+    const fn of(kind: DriverKind) -> Self {
+        Self { kind, without: Features::NONE, quiet: None }
+    }
+
+    const fn without(features: &[Feature]) -> Self {
+        Self { without: Features::of(features), ..IO_URING }
+    }
+
+    /// Whether its connections are descriptors of the process.
+    pub(crate) fn takes_descriptors(self) -> bool {
+        self.kind.takes_descriptors() || self.without.has(Feature::Direct)
+    }
+
+    pub(crate) fn run<E: Engine>(self, engine: &mut E, config: Config) -> Result<(), Error> {
+        let config = Config { without: self.without, ..config };
+        match self.quiet {
+            None => self.kind.run(engine, config),
+            Some(quiet) => ring::run_with(engine, config, Options { quiet, ..Options::default() }),
+        }
+    }
+}
+
+pub(crate) const IO_URING: Driver = Driver::of(DriverKind::IoUring);
+pub(crate) const ALWAYS_QUIET: Driver = Driver { quiet: Some(Duration::ZERO), ..IO_URING };
+pub(crate) const ALWAYS_BUSY: Driver = Driver { quiet: Some(Duration::MAX), ..IO_URING };
+pub(crate) const WITHOUT_DEFER_TASKRUN: Driver = Driver::without(&[Feature::DeferTaskrun]);
+pub(crate) const PLAIN: Driver = Driver::without(&[Feature::DeferTaskrun, Feature::CoopTaskrun]);
+pub(crate) const WITHOUT_MULTISHOT: Driver = Driver::without(&[Feature::Multishot]);
+pub(crate) const WITHOUT_DIRECT: Driver = Driver::without(&[Feature::Direct]);
+pub(crate) const WITHOUT_ANYTHING: Driver = Driver::without(&Feature::ALL);
+pub(crate) const TOKIO_URING: Driver = Driver::of(DriverKind::TokioUring);
+pub(crate) const EPOLL: Driver = Driver::of(DriverKind::Epoll);
