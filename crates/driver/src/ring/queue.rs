@@ -38,6 +38,11 @@ const AHEAD: usize = 8;
 /// A wait that is given no end is given this one, where it has to have one.
 const LONG: Duration = Duration::from_secs(3600);
 
+/// After so many calls that left no completion the kernel's word that there is deferred work is not
+/// believed. It raises that flag after it has queued the work: a call on another core that does the
+/// work in between leaves the flag raised, and nothing behind it, until something else arrives.
+const BARREN: u32 = 2;
+
 /// How long a system call may wait for completions.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wait {
@@ -66,6 +71,8 @@ pub(super) struct Queue {
     arguments: Vec<Box<Arguments>>,
     /// Completions that were taken out of the ring's own queue to look ahead.
     ahead: VecDeque<cqueue::Entry>,
+    /// How many system calls in a row have left no completion.
+    barren: u32,
     failure: Option<io::Error>,
     counters: Arc<Counters>,
 }
@@ -99,6 +106,7 @@ impl Queue {
             stamped: Instant::from_nanos(0),
             arguments: Vec::new(),
             ahead: VecDeque::with_capacity(AHEAD),
+            barren: 0,
             failure: None,
             counters,
         };
@@ -136,6 +144,9 @@ impl Queue {
             Wait::Gather(want, deadline) => self.call(want, begun, deadline),
         };
         self.submitted(outcome);
+        let (_, submissions, completions) = self.ring.split();
+        let is_barren = completions.is_empty() && !submissions.cq_overflow();
+        self.barren = if is_barren { self.barren.saturating_add(1) } else { 0 };
         match self.failure.take() {
             Some(error) => Err(Error::Os { doing: "waiting for completions", error }),
             None => Ok(begun),
@@ -244,11 +255,14 @@ impl Queue {
 
     /// Whether there are completions, here or in the kernel's hands.
     pub(super) fn is_waiting(&mut self) -> bool {
+        self.is_at_hand() || (self.ring.submission().taskrun() && self.barren < BARREN)
+    }
+
+    /// Whether there are completions that need no waiting. Work that the kernel has put off is no
+    /// reason for a call of its own: a call that waits does it first.
+    pub(super) fn is_at_hand(&mut self) -> bool {
         let (_, submissions, completions) = self.ring.split();
-        !self.ahead.is_empty()
-            || !completions.is_empty()
-            || submissions.taskrun()
-            || submissions.cq_overflow()
+        !self.ahead.is_empty() || !completions.is_empty() || submissions.cq_overflow()
     }
 
     /// Whether something that was asked for was not submitted yet.

@@ -180,7 +180,7 @@ impl<E: Engine> Turns<'_, E> {
         let arrivals = std::mem::take(&mut self.driver.arrivals);
         let want = self.pace.want(now, arrivals, self.driver.table.len());
         let alarm = self.engine.deadline().into_iter().chain(self.driver.door.alarm()).min();
-        let busy = self.driver.queue.is_waiting() || !self.driver.news.is_empty();
+        let busy = self.driver.queue.is_at_hand() || !self.driver.news.is_empty();
         let wait = match want {
             _ if busy => Wait::No,
             1 => Wait::Until(alarm),

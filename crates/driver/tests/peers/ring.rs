@@ -209,3 +209,24 @@ fn who_was_taken_when_a_connect_took_the_last_room_is_kept() {
         rig.stop();
     }
 }
+
+/// The kernel's word that it has put work off may outlive the work.
+#[test]
+fn a_driver_to_which_nothing_comes_makes_no_calls() {
+    let rig = Rig::with(8, |relay, config| ring::run(relay, config));
+    let (mut peer, _) = rig.peer();
+    for _ in 0..10 {
+        for _ in 0..500 {
+            peer.write_all(b"x").unwrap();
+        }
+        let mut heard = 0;
+        while heard < 500 {
+            let Seen::Received(_, bytes) = rig.next() else { panic!("not received") };
+            heard += bytes.len();
+        }
+        let before = rig.counters.syscalls.value();
+        rig.nothing_for_a_while();
+        let calls = rig.counters.syscalls.value() - before;
+        assert!(calls <= 16, "{calls} calls while nothing came");
+    }
+}
