@@ -1,0 +1,139 @@
+//! More connections than anybody wants: those who say nothing, those for whom there is no room, and
+//! all who come at once.
+
+use crate::rig::{DRIVERS, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp};
+use crate::scene::{Abuse, alone, survive};
+use halfopen_server::{Config, DriverKind, Echo, End, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+use std::fs::File;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::thread::{sleep, yield_now};
+use std::time::Duration;
+
+const CROWD: usize = 150;
+
+/// How long a server is looked at that has nothing to do.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+/// A server that spins turns a hundred thousand times in that while; one that looks again every few
+/// milliseconds, a hundred times.
+const TURNS_MAX: u64 = 600;
+
+#[test]
+fn those_who_connect_and_say_nothing_have_their_time_and_hold_up_nobody() {
+    let _turn = alone();
+    for driver in DRIVERS {
+        let config = Config { handshake_timeout: Duration::from_millis(300), ..patient() };
+        let act = |server: &Server| -> Vec<TcpStream> { (0..CROWD).map(|_| tcp(server)).collect() };
+        let abuse = Abuse { crowd: CROWD as u64, each_max: 4096, act };
+        let stats = survive(driver, config, abuse);
+        assert_eq!(stats.ended(End::HandshakeTimeout), 2 * CROWD as u64, "{}", driver.name());
+    }
+}
+
+#[test]
+fn everyone_comes_at_once_and_each_is_served() {
+    let _turn = alone();
+    for driver in DRIVERS {
+        let act = |server: &Server| -> Vec<TcpStream> {
+            let mut crowd: Vec<_> = (0..CROWD).map(|_| tcp(server)).collect();
+            let wire = [request(|_| {}), frame(TEXT, b"I am here")].concat();
+            crowd.iter_mut().for_each(|stream| stream.write_all(&wire).unwrap());
+            for mut stream in crowd {
+                assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+                assert_eq!(Raw { stream }.frame().payload, b"I am here");
+            }
+            Vec::new()
+        };
+        let abuse = Abuse { crowd: CROWD as u64, each_max: 4096, act };
+        let stats = survive(driver, patient(), abuse);
+        assert_eq!(stats.ended(End::Fin), 2 * CROWD as u64 + 1, "{}", driver.name());
+        assert!(stats.messages_sent >= 2 * CROWD as u64);
+    }
+}
+
+/// The server, looked at for a while, does next to nothing.
+fn assert_rests(server: &Server, driver: DriverKind) {
+    let before = server.handle().snapshot().driver;
+    sleep(A_WHILE);
+    let after = server.handle().snapshot().driver;
+    let (turns, syscalls) = (after.turns - before.turns, after.syscalls - before.syscalls);
+    let name = driver.name();
+    assert!(turns < TURNS_MAX && syscalls < 4 * TURNS_MAX, "{name}: {turns} turns, {syscalls}");
+}
+
+#[test]
+fn a_full_server_with_a_queue_before_its_door_does_not_spin() {
+    let _turn = alone();
+    const ROOM: u64 = 200 + 2 * 64;
+    for driver in DRIVERS {
+        let server = start(driver, patient(), || Echo);
+        let mut first = Raw::open(&server);
+        let crowd: Vec<_> = (0..ROOM + 50).map(|_| tcp(&server)).collect();
+        while server.handle().snapshot().accepted < ROOM {
+            yield_now();
+        }
+        assert_rests(&server, driver);
+        first.send(&frame(TEXT, b"and I?"));
+        assert_eq!(first.frame().payload, b"and I?", "{}", driver.name());
+
+        drop(crowd);
+        while server.handle().open() > 1 {
+            yield_now();
+        }
+        drop((Raw::open(&server), first));
+        assert_eq!(drained(server).opened, 2, "there is room again");
+    }
+}
+
+/// While it lives, this process gets no descriptor more.
+struct NoDescriptors(Rlimit);
+
+impl NoDescriptors {
+    fn from_now_on() -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        // The lowest number that is free is the next that would be given out.
+        let next = File::open("/dev/null").unwrap().as_raw_fd() as u64;
+        let none = Rlimit { current: Some(next), ..limit };
+        setrlimit(Resource::Nofile, none).unwrap();
+        assert!(File::open("/dev/null").is_err());
+        Self(limit)
+    }
+}
+
+impl Drop for NoDescriptors {
+    fn drop(&mut self) {
+        let _ = setrlimit(Resource::Nofile, self.0);
+    }
+}
+
+#[test]
+fn without_a_free_descriptor_the_server_rests_and_goes_on_when_there_are_some() {
+    let _turn = alone();
+    for driver in DRIVERS {
+        let server = start(driver, patient(), || Echo);
+        let mut first = Raw::open(&server);
+        let crowd: Vec<_> =
+            (0..20).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap()).collect();
+        let none = NoDescriptors::from_now_on();
+        for socket in &crowd {
+            socket.connect(&server.local_addr().into()).unwrap();
+        }
+        first.send(&frame(TEXT, b"and I?"));
+        assert_eq!(first.frame().payload, b"and I?", "{}", driver.name());
+        assert_rests(&server, driver);
+        // A direct descriptor is none of the process's.
+        let takes_none = driver == DriverKind::IoUring;
+        assert_eq!(server.handle().snapshot().accepted > 1, takes_none, "{}", driver.name());
+
+        drop(none);
+        while server.handle().snapshot().accepted < 21 {
+            yield_now();
+        }
+        drop((crowd, first));
+        drained(server);
+    }
+}

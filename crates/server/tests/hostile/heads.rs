@@ -1,0 +1,157 @@
+//! Requests that come as slowly as can be, never end, or ask for what they must not get.
+
+use crate::rig::{
+    DRIVERS, PATIENCE, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp,
+};
+use crate::scene::{Abuse, alone, survive};
+use halfopen_server::{
+    Accept, App, Config, Echo, End, Handshake, Message, Peer, Rejection, Server,
+};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const CROWD: usize = 100;
+
+/// Twice what a head may have, because its buffer grows by doubling; and what goes with it.
+const HEAD_MAX: usize = 2 * 16 * 1024 + 4096;
+
+/// Sends a byte to each in turn, until the server has let go of all of them.
+fn trickle(crowd: &[TcpStream], bytes: &[u8]) {
+    let end = Instant::now() + PATIENCE;
+    let mut left: Vec<_> = crowd.iter().collect();
+    for byte in bytes.iter().cycle() {
+        left.retain_mut(|stream| stream.write_all(&[*byte]).is_ok());
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < end, "{} are still there", left.len());
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_byte_now_and_then_does_not_make_the_handshake_timeout_longer() {
+    let _turn = alone();
+    for driver in DRIVERS {
+        let config = Config { handshake_timeout: Duration::from_millis(400), ..patient() };
+        let act = |server: &Server| -> Vec<TcpStream> {
+            let crowd: Vec<_> = (0..CROWD).map(|_| tcp(server)).collect();
+            trickle(&crowd, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: aaaaaaaaaaaaaaaaaaaa");
+            crowd
+        };
+        let abuse = Abuse { crowd: CROWD as u64, each_max: HEAD_MAX, act };
+        let stats = survive(driver, config, abuse);
+        assert_eq!(stats.ended(End::HandshakeTimeout), 2 * CROWD as u64, "{}", driver.name());
+    }
+}
+
+#[test]
+fn heads_without_an_end_are_held_in_bounds_and_refused() {
+    let _turn = alone();
+    let endless = ["GET / HTTP/1.1\r\nX: ", &"a".repeat(60_000)].concat();
+    let fields = ["GET / HTTP/1.1\r\n", &"X: a\r\n".repeat(10_000)].concat();
+    for driver in DRIVERS {
+        let act = |server: &Server| -> Vec<TcpStream> {
+            let mut crowd: Vec<_> = (0..CROWD).map(|_| tcp(server)).collect();
+            for (at, stream) in crowd.iter_mut().enumerate() {
+                let wire = if at % 2 == 0 { &endless } else { &fields };
+                // It may be refused before it has said all.
+                let _ = stream.write_all(wire.as_bytes());
+            }
+            for stream in &mut crowd {
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).expect("FIN, and no reset");
+                assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+            crowd
+        };
+        let abuse = Abuse { crowd: CROWD as u64, each_max: HEAD_MAX, act };
+        let stats = survive(driver, patient(), abuse);
+        assert_eq!(stats.ended(End::Refused), 2 * CROWD as u64, "{}", driver.name());
+    }
+}
+
+/// Speaks the first subprotocol that is offered, whatever it is.
+struct Agreeable;
+
+impl App for Agreeable {
+    type State = ();
+
+    fn on_request(&mut self, request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()).subprotocol(request.subprotocols().next()))
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, _state: &mut (), message: Message<'_>) {
+        peer.send(message);
+    }
+}
+
+/// A request with one field more, as it stands.
+fn with_field(field: &str) -> Vec<u8> {
+    let mut wire = request(|_| {});
+    let end = wire.len() - 2;
+    wire.splice(end..end, format!("{field}\r\n").into_bytes());
+    wire
+}
+
+/// What comes up to the server's FIN, or up to the end of the head where the upgrade is granted.
+fn answer(server: &Server, wire: &[u8]) -> String {
+    let mut stream = tcp(server);
+    stream.write_all(wire).unwrap();
+    read_head(&mut stream)
+}
+
+#[test]
+fn no_line_end_in_an_echoed_subprotocol_reaches_the_response() {
+    let _turn = alone();
+    let injected = "X-Injected: yes";
+    for driver in DRIVERS {
+        let server = start(driver, patient(), || Agreeable);
+        for line_end in ["\r\n ", "\r\n\t", "\r", "\n", "\n ", "\r\r\n", "\0", "%0d%0a", "\\r\\n"] {
+            let field = format!("Sec-WebSocket-Protocol: chat{line_end}{injected}");
+            let head = answer(&server, &with_field(&field));
+            let name = format!("{} {line_end:?}: {head}", driver.name());
+            assert!(head.starts_with("HTTP/1.1 400 "), "{name}");
+            assert!(!head.lines().any(|line| line.trim() == injected), "{name}");
+        }
+        let head = answer(&server, &with_field("Sec-WebSocket-Protocol: chat"));
+        assert!(head.contains("\r\nSec-WebSocket-Protocol: chat\r\n"), "{head}");
+        assert_eq!(drained(server).opened, 1);
+    }
+}
+
+#[test]
+fn an_offer_to_compress_is_declined_and_what_is_compressed_all_the_same_is_refused() {
+    let _turn = alone();
+    let offers = [
+        "permessage-deflate",
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate; server_max_window_bits=7; client_max_window_bits=16",
+        "x-webkit-deflate-frame, permessage-deflate; server_no_context_takeover",
+    ];
+    for driver in DRIVERS {
+        let server = start(driver, patient(), || Echo);
+        let empty = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=";
+        assert!(answer(&server, &with_field(empty)).starts_with("HTTP/1.1 400 "));
+        for offer in offers {
+            let mut stream = tcp(&server);
+            let field = format!("Sec-WebSocket-Extensions: {offer}");
+            stream.write_all(&with_field(&field)).unwrap();
+            let head = read_head(&mut stream);
+            assert!(head.starts_with("HTTP/1.1 101 "), "{offer}: {head}");
+            assert!(!head.to_lowercase().contains("sec-websocket-extensions"), "{offer}: {head}");
+
+            let mut client = Raw { stream };
+            client.send(&frame(TEXT, b"plain"));
+            assert_eq!(client.frame().payload, b"plain");
+            // "hello" by raw deflate, without its last four bytes (RFC 7692 §7.2.1).
+            client.send(&frame(TEXT | 0x40, b"\xca\x48\xcd\xc9\xc9\x07\x00"));
+            let [close] = &client.until_the_end()[..] else { panic!("one frame, and the end") };
+            assert_eq!(close.close_code(), Some(1002), "{}: {offer}", driver.name());
+        }
+        assert_eq!(drained(server).ended(End::Violation), offers.len() as u64);
+    }
+}

@@ -1,0 +1,18 @@
+//! What hostile peers do to those beside them, on the real server and on each driver: while a crowd
+//! abuses it, somebody living is answered all the time, and afterwards the memory is back.
+//!
+//! Each test has the process to itself, because what the allocator counts, and how many descriptors
+//! there are, is one for all.
+
+mod crowds;
+mod floods;
+mod heads;
+mod kernel;
+mod leaving;
+mod memory;
+mod readers;
+#[path = "../sockets/rig.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod rig;
+mod scene;
+mod severed;
