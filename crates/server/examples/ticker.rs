@@ -188,6 +188,7 @@ fn subscribe(mut crowd: Crowd, wake: WakeSource) {
         wake,
         connections_max: crowd.wanted,
         counters: Arc::new(Counters::default()),
+        without: halfopen_driver::ring::Features::NONE,
     };
     DriverKind::Auto.run(&mut crowd, config).expect("the subscribers' driver runs");
 }
