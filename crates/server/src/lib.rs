@@ -199,6 +199,7 @@ mod output;
 mod peer;
 mod post;
 mod receive;
+mod request;
 mod row;
 mod rtt;
 mod server;
