@@ -161,13 +161,13 @@ impl Posting {
             return Poll::Ready(Err(SendError::Stopped));
         }
         let Some(letter) = self.letter.take_if(|letter| post.has_room(&queue, letter)) else {
-            return self.pending(shard, &mut queue, waker);
+            let old = self.wait_at(shard, &mut queue, waker);
+            drop((queue, old));
+            return Poll::Pending;
         };
         queue.push(letter);
-        if let Some((_, ticket)) = self.place.take() {
-            queue.leave(ticket);
-        }
-        drop(queue);
+        let own = self.place.take().and_then(|(_, ticket)| queue.leave(ticket));
+        drop((queue, own));
         post.waker().wake();
         Poll::Ready(Ok(()))
     }
@@ -186,38 +186,37 @@ impl Posting {
         };
         if let Some(shard) = exchange.iter().zip(&queues).position(is_full) {
             let before = self.place;
-            let pending = self.pending(shard, &mut queues[shard], waker);
-            drop(queues);
+            let old = self.wait_at(shard, &mut queues[shard], waker);
+            drop((queues, old));
             if let Some((at, ticket)) = before.filter(|_| self.place != before) {
                 exchange[at].withdraw(ticket);
             }
-            return pending;
+            return Poll::Pending;
         }
         let mut open = 0;
         for queue in queues.iter_mut().filter(|queue| !queue.is_closed()) {
             queue.push(letter.clone());
             open += 1;
         }
-        if let Some((at, ticket)) = self.place.take() {
-            queues[at].leave(ticket);
-        }
-        drop(queues);
+        let own = self.place.take().and_then(|(at, ticket)| queues[at].leave(ticket));
+        drop((queues, own));
         exchange.iter().for_each(|post| post.waker().wake());
         self.letter = None;
         Poll::Ready(if open > 0 { Ok(()) } else { Err(SendError::Stopped) })
     }
 
-    fn pending(
+    /// Leaves `waker` where there is no room. The one that it replaces is to be dropped without the
+    /// lock.
+    fn wait_at(
         &mut self,
         shard: usize,
         queue: &mut Queue,
         waker: Option<&task::Waker>,
-    ) -> Poll<Result<(), SendError>> {
-        if let Some(waker) = waker {
-            let ticket = self.place.filter(|&(at, _)| at == shard).map(|(_, ticket)| ticket);
-            self.place = Some((shard, queue.wait(ticket, waker)));
-        }
-        Poll::Pending
+    ) -> Option<task::Waker> {
+        let before = self.place.filter(|&(at, _)| at == shard).map(|(_, ticket)| ticket);
+        let (ticket, old) = queue.wait(before, waker?);
+        self.place = Some((shard, ticket));
+        old
     }
 }
 
@@ -361,6 +360,15 @@ mod tests {
             Err(SendError::Gone),
             "there is no such shard"
         );
+    }
+
+    #[test]
+    fn it_goes_to_any_thread_and_any_task() {
+        fn is_free<T: Clone + Send + Sync + 'static>(_: &T) {}
+        fn is_task<T: Future<Output = Result<(), SendError>> + Send + Unpin + 'static>(_: &T) {}
+        let mailbox = Mailbox(exchange(1));
+        is_free(&mailbox);
+        is_task(&mailbox.publish("a", HELLO));
     }
 
     #[test]

@@ -109,10 +109,8 @@ impl Post {
     /// unused, the next is.
     pub(crate) fn withdraw(&self, ticket: Ticket) {
         let mut queue = self.lock();
-        let next = match queue.waiting.remove(&ticket) {
-            Some(_) => Vec::new(),
-            None => queue.pop_waiting(1),
-        };
+        let own = queue.leave(ticket);
+        let next = if own.is_none() { queue.pop_waiting(1) } else { Vec::new() };
         drop(queue);
         next.into_iter().for_each(task::Waker::wake);
     }
@@ -162,19 +160,24 @@ impl Queue {
         self.letters.push_back(letter);
     }
 
-    /// Waits for room, at the place that `ticket` names, or at the end.
-    pub(crate) fn wait(&mut self, ticket: Option<Ticket>, waker: &task::Waker) -> Ticket {
+    /// Waits for room, at the place that `ticket` names, or at the end. The waker that stood there is
+    /// given back, to be dropped without the lock: it may be the last that holds a task, and with it
+    /// a posting that needs the lock to go.
+    pub(crate) fn wait(
+        &mut self,
+        ticket: Option<Ticket>,
+        waker: &task::Waker,
+    ) -> (Ticket, Option<task::Waker>) {
         let ticket = ticket.unwrap_or_else(|| {
             self.tickets += 1;
             self.tickets
         });
-        self.waiting.insert(ticket, waker.clone());
-        ticket
+        (ticket, self.waiting.insert(ticket, waker.clone()))
     }
 
-    /// Wants no room any more, having taken it.
-    pub(crate) fn leave(&mut self, ticket: Ticket) {
-        self.waiting.remove(&ticket);
+    /// Waits no more. The waker is given back if it was not woken, as by [`wait`](Self::wait).
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<task::Waker> {
+        self.waiting.remove(&ticket)
     }
 
     fn pop_waiting(&mut self, most: usize) -> Vec<task::Waker> {
