@@ -1,10 +1,11 @@
 //! What an app answers to requests.
 
-use crate::world::{World, ends, request, unpinged};
+use crate::world::{Locating, SECOND, World, ends, request, unpinged};
 use halfopen_driver::{Cause, ConnId};
 use halfopen_server::{
     Accept, Answer, App, End, Handshake, Message, Peer, PlainRequest, Refusal, Rejection,
 };
+use std::time::Duration;
 
 /// Knows everyone by their address, and has a page.
 struct Porter;
@@ -77,8 +78,43 @@ fn an_app_that_wants_the_address_gets_it_however_the_request_is_cut() {
 #[test]
 fn an_app_that_asks_for_no_address_costs_no_question() {
     let mut world = World::new(unpinged(), halfopen_server::Echo);
-    world.forbids_locate = true;
+    world.locating = Locating::Forbidden;
     world.open();
+}
+
+#[test]
+fn who_sends_without_end_while_the_kernel_is_asked_is_refused() {
+    let mut world = World::new(unpinged(), Porter);
+    world.locating = Locating::Held;
+    let peer = world.connect();
+    world.send_raw(peer, &request());
+    (0..40).for_each(|_| world.send_raw(peer, &[0x81; 4096]));
+    let answer = world.take_text(peer);
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert_eq!(world.clients[peer].closed, Some(Cause::Fin));
+}
+
+#[test]
+fn an_address_that_does_not_come_or_comes_too_late_opens_nothing() {
+    let mut world = World::new(unpinged(), Porter);
+    world.locating = Locating::Held;
+    let (mute, refused) = (world.connect(), world.connect());
+    world.send_raw(mute, &request());
+    world.pass(11 * SECOND);
+    assert_eq!(world.clients[mute].closed, Some(Cause::Aborted));
+    assert_eq!(world.stats().ended(End::HandshakeTimeout), 2);
+    assert!(world.clients[refused].closed.is_some());
+
+    let late = world.connect();
+    world.clients[late].follows_fin = false;
+    world.send_raw(late, &request());
+    world.handle.drain(Duration::ZERO);
+    world.wake();
+    world.pass(SECOND);
+    assert!(world.take_text(late).starts_with("HTTP/1.1 503 "));
+    world.locate(world.clients[late].id);
+    world.wake();
+    assert_eq!((world.take_text(late).as_str(), world.stats().opened), ("", 0));
 }
 
 #[test]

@@ -69,9 +69,17 @@ pub(crate) struct World<A: App> {
     /// How far the driver has listened; none: until now.
     pub(crate) heard: Option<Heard>,
     events: VecDeque<(usize, Happened)>,
-    /// Nobody may ask for an address.
-    pub(crate) forbids_locate: bool,
+    pub(crate) locating: Locating,
     wake: WakeSource,
+}
+
+/// What becomes of the question where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locating {
+    Answered,
+    /// When a test says so.
+    Held,
+    Forbidden,
 }
 
 /// An event that the driver has still to hand over.
@@ -102,7 +110,7 @@ impl<A: App> World<A> {
             probes: 0,
             heard: None,
             events: VecDeque::new(),
-            forbids_locate: false,
+            locating: Locating::Answered,
             wake,
         };
         world.event(Event::Started);
@@ -282,8 +290,10 @@ impl<A: App> World<A> {
                     self.events.push_back((id.index as usize, Happened::Probed(queued)));
                 }
                 Op::Locate { id } => {
-                    assert!(!self.forbids_locate, "nobody wants the address of {id:?}");
-                    self.events.push_back((id.index as usize, Happened::Located(ends(id))));
+                    assert_ne!(self.locating, Locating::Forbidden, "who wants to know of {id:?}");
+                    if self.locating == Locating::Answered {
+                        self.locate(id);
+                    }
                 }
                 Op::Pause { id } => self.client(id).paused = true,
                 Op::Resume { id } => self.client(id).paused = false,
@@ -295,6 +305,11 @@ impl<A: App> World<A> {
                 other => panic!("a server asks for no {other:?}"),
             }
         }
+    }
+
+    /// The kernel says where a connection comes from.
+    pub(crate) fn locate(&mut self, id: ConnId) {
+        self.events.push_back((id.index as usize, Happened::Located(ends(id))));
     }
 
     fn client(&mut self, id: ConnId) -> &mut Client {
