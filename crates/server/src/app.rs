@@ -60,7 +60,8 @@ pub trait App {
         let _ = (shard, window);
     }
 
-    /// A connection of which [`on_open`](Self::on_open) was told is gone.
+    /// A connection of which [`on_open`](Self::on_open) was told is gone. Of those that are open when
+    /// the server stops nothing is told; their states are dropped.
     fn on_close(&mut self, shard: &mut Context<'_>, id: PeerId, state: Self::State, end: End) {
         let _ = (shard, id, state, end);
     }

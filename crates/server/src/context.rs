@@ -17,7 +17,7 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// The number of the shard, from zero.
-    pub fn shard(&self) -> usize {
+    pub fn number(&self) -> usize {
         self.shared.inbox.number.into()
     }
 
