@@ -5,7 +5,8 @@
 //! [table]. Three programs measure the whole: `floor` is a pair of processes that exchange the bytes
 //! of heartbeats (or of an echo) and do nothing else, `heartbeat-cost` and `echo-floor` run it
 //! against the `halfopen` program in turns. `drivers-table` does the same work on each
-//! [driver](drivers), and writes the page.
+//! [driver](drivers), and writes the page. `watch-table` compares what each way of [watching] for
+//! dead peers costs and finds.
 
 pub mod contest;
 #[cfg(target_os = "linux")]
@@ -21,3 +22,5 @@ pub mod million;
 #[cfg(target_os = "linux")]
 mod process;
 pub mod table;
+#[cfg(target_os = "linux")]
+pub mod watching;

@@ -1,0 +1,309 @@
+//! What it costs to watch for dead peers, and what each way of watching finds: the heartbeat, TCP's
+//! keepalive and user timeout, and both together.
+//!
+//! For every way `serve` runs on one core and `load` on another. While all live the CPU of both and
+//! the packets are counted for some seconds; then some are blackholed, some freeze and some go mute,
+//! and it is watched who is found, and when. All ways are gone over in rounds, so that what drifts
+//! drifts through all of them; a figure is the median of the rounds with the least and the greatest.
+
+use crate::process::Process;
+use anyhow::{Context, ensure};
+use halfopen_loadgen::sample::proc::loopback;
+use serde::Serialize;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How peers die here: those deaths that no FIN and no RST tells.
+pub const DEATHS: [&str; 3] = ["blackhole", "freeze", "mute"];
+
+/// What is measured, and with how much of it.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The `halfopen` program.
+    pub program: PathBuf,
+    /// Connections.
+    pub connections: u32,
+    /// How many of them die, in each way.
+    pub victims: u32,
+    /// Messages a second over all connections; none: they say nothing.
+    pub messages: Option<u32>,
+    /// Seconds from ping to ping.
+    pub interval: u32,
+    /// Seconds that a peer has to answer.
+    pub timeout: u32,
+    /// Seconds of keepalive.
+    pub keepalive: u32,
+    /// Seconds of TCP_USER_TIMEOUT.
+    pub user_timeout: u32,
+    /// Seconds that are counted.
+    pub window: u32,
+    /// The cores of server and client.
+    pub cores: [usize; 2],
+}
+
+/// One way to watch.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Way {
+    /// The heartbeat's policy.
+    pub heartbeat: Option<&'static str>,
+    /// Whether TCP's keepalive watches.
+    pub keepalive: bool,
+    /// Whether TCP's user timeout watches.
+    pub user_timeout: bool,
+}
+
+/// Every combination that somebody might want.
+pub fn ways() -> Vec<Way> {
+    let mut ways = Vec::new();
+    for heartbeat in [None, Some("periodic"), Some("idle")] {
+        for (keepalive, user_timeout) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            ways.push(Way { heartbeat, keepalive, user_timeout });
+        }
+    }
+    ways
+}
+
+/// What one run of one way showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// How it was watched.
+    pub way: Way,
+    /// Packets a second, both directions, while all lived.
+    pub packets_per_s: f64,
+    /// CPU of both ends, in per cent of one core, while all lived.
+    pub cpu_percent: f64,
+    /// The server's share of it.
+    pub server_cpu_percent: f64,
+    /// What was found, in the order of [`DEATHS`].
+    pub found: [Found; 3],
+}
+
+/// What was found of one kind of death.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Found {
+    /// How many died.
+    pub killed: u64,
+    /// How many the server let go.
+    pub detected: u64,
+    /// From a death to its detection, the median in ms.
+    pub p50_ms: Option<f64>,
+    /// The longest, in ms.
+    pub max_ms: Option<f64>,
+}
+
+impl Way {
+    /// In words.
+    pub fn name(self) -> String {
+        let heartbeat = self.heartbeat.map(|policy| format!("{policy} pings"));
+        let keepalive = self.keepalive.then(|| "keepalive".to_owned());
+        let user_timeout = self.user_timeout.then(|| "user timeout".to_owned());
+        let words: Vec<_> = [heartbeat, keepalive, user_timeout].into_iter().flatten().collect();
+        if words.is_empty() { "nothing".into() } else { words.join(" + ") }
+    }
+
+    fn flags(self, setup: &Setup) -> Vec<String> {
+        let mut flags = match self.heartbeat {
+            None => vec!["--ping-interval=off".into()],
+            Some(policy) => vec![
+                format!("--ping-interval={}s", setup.interval),
+                format!("--ping-timeout={}s", setup.timeout),
+                format!("--ping-policy={policy}"),
+            ],
+        };
+        if self.keepalive {
+            flags.push(format!("--tcp-keepalive={}s", setup.keepalive));
+        }
+        if self.user_timeout {
+            flags.push(format!("--tcp-user-timeout={}s", setup.user_timeout));
+        }
+        flags
+    }
+}
+
+impl Setup {
+    /// The longest time in which any of the ways finds what it can find.
+    fn watch(&self) -> u32 {
+        let heartbeat = self.interval + self.timeout;
+        // Keepalive's probes, or a ping that the user timeout gives up.
+        let tcp = (2 * self.keepalive).max(self.interval + self.user_timeout) + self.user_timeout;
+        heartbeat.max(tcp) + 5
+    }
+
+    /// Measures one way once.
+    ///
+    /// # Errors
+    /// A program did not start, or ended without its report.
+    pub fn run(&self, way: Way) -> anyhow::Result<Run> {
+        let mut server = Process::start(
+            self.cores[0],
+            Command::new(&self.program)
+                .args(["serve", "--listen=127.0.0.1:0", "--shards=1", "--with-stdin", "--quiet"])
+                .arg(format!("--max-connections={}", self.connections))
+                .args(way.flags(self)),
+        )?;
+        let line = server.line().context("waiting for the server to listen")?;
+        let url = line.split(' ').find(|word| word.starts_with("ws://"));
+        let url = url.with_context(|| format!("no URL in {line:?}"))?;
+        let client = Process::start(self.cores[1], &mut self.load(url))?;
+
+        sleep(self.ramp());
+        let (began, before) = (Instant::now(), used(&server, &client)?);
+        sleep(Duration::from_secs(self.window.into()));
+        let (seconds, after) = (began.elapsed().as_secs_f64(), used(&server, &client)?);
+        let report = client.report()?;
+        let percent = |before: Duration, after: Duration| {
+            after.saturating_sub(before).as_secs_f64() / seconds * 100.0
+        };
+        let server = percent(before.server, after.server);
+        Ok(Run {
+            way,
+            packets_per_s: (after.packets - before.packets) as f64 / seconds,
+            cpu_percent: server + percent(before.client, after.client),
+            server_cpu_percent: server,
+            found: found(&report)?,
+        })
+    }
+
+    fn load(&self, url: &str) -> Command {
+        let settled = self.ramp() + Duration::from_secs(u64::from(self.window) + 2);
+        let mut command = Command::new(&self.program);
+        command.args(["load", url, "--json", "--quiet", "--shards=1", "--expect=echo"]);
+        command.arg(format!("--connections={}", self.connections));
+        command.arg(format!("--connect-rate={}", self.connect_rate()));
+        command.arg(format!("--kill-at={}s", settled.as_secs()));
+        command.arg(format!("--kill-over={}s", self.interval));
+        command.arg(format!("--watch={}s", self.watch() + self.interval));
+        command.arg("--kill").args(DEATHS.map(|death| format!("{death}={}", self.victims)));
+        if let Some(rate) = self.messages {
+            command.arg(format!("--message-rate={rate}"));
+        }
+        command
+    }
+
+    /// All are there within a second; and then another interval, so that all have been pinged once.
+    fn connect_rate(&self) -> u32 {
+        self.connections.clamp(100, 20_000)
+    }
+
+    fn ramp(&self) -> Duration {
+        let connecting = self.connections.div_ceil(self.connect_rate());
+        Duration::from_secs(u64::from(connecting + self.interval) + 2)
+    }
+}
+
+/// What had been used by some moment.
+struct Used {
+    server: Duration,
+    client: Duration,
+    packets: u64,
+}
+
+fn used(server: &Process, client: &Process) -> anyhow::Result<Used> {
+    let packets = loopback().context("/proc/net/dev has no lo")?.packets;
+    Ok(Used { server: server.cpu()?, client: client.cpu()?, packets })
+}
+
+fn found(report: &Value) -> anyhow::Result<[Found; 3]> {
+    let mut found = Vec::new();
+    for death in DEATHS {
+        let block = &report["deaths"][death];
+        let count =
+            |name: &str| block[name].as_u64().with_context(|| format!("{death}: no {name}"));
+        let detection = &block["detection_ms"];
+        found.push(Found {
+            killed: count("killed")?,
+            detected: count("detected")?,
+            p50_ms: detection["p50"].as_f64(),
+            max_ms: detection["max"].as_f64(),
+        });
+    }
+    ensure!(
+        report["connections"]["opened"] == report["connections"]["requested"],
+        "not all opened"
+    );
+    found.try_into().ok().context("one for each death")
+}
+
+/// The table in Markdown: a row for each way, over all of its rounds.
+pub fn markdown(runs: &[Run]) -> String {
+    let mut table = String::from(
+        "| watched by | packets/s | CPU of both ends, % of a core | blackhole | freeze | mute |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for way in ways() {
+        let name = way.name();
+        let rounds: Vec<_> = runs.iter().filter(|run| run.way.name() == name).collect();
+        if rounds.is_empty() {
+            continue;
+        }
+        let over = |value: fn(&Run) -> f64| spread(rounds.iter().map(|run| value(run)));
+        let (packets, cpu) = (over(|run| run.packets_per_s), over(|run| run.cpu_percent));
+        let deaths = [0, 1, 2].map(|death| cell(rounds.iter().map(|run| run.found[death])));
+        table += &format!("| {name} | {packets} | {cpu} | {} |\n", deaths.join(" | "));
+    }
+    table
+}
+
+/// The median, with the least and the greatest.
+fn spread(values: impl Iterator<Item = f64>) -> String {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let digits = if values[values.len() - 1] < 100.0 { 2 } else { 0 };
+    let [least, middle, most] = [0, values.len() / 2, values.len() - 1].map(|at| values[at]);
+    format!("{middle:.digits$} ({least:.digits$} to {most:.digits$})")
+}
+
+/// How many were found over all rounds, and when.
+fn cell(rounds: impl Iterator<Item = Found>) -> String {
+    let rounds: Vec<_> = rounds.collect();
+    let sum = |value: fn(&Found) -> u64| rounds.iter().map(value).sum::<u64>();
+    let (killed, detected) = (sum(|found| found.killed), sum(|found| found.detected));
+    let longest = rounds.iter().filter_map(|found| found.max_ms).fold(0.0, f64::max);
+    let mut medians: Vec<_> = rounds.iter().filter_map(|found| found.p50_ms).collect();
+    medians.sort_by(f64::total_cmp);
+    match medians.get(medians.len() / 2) {
+        Some(median) if detected > 0 => {
+            let (median, longest) = (median / 1e3, longest / 1e3);
+            format!("{detected} of {killed}, {median:.1} s, at most {longest:.1} s")
+        }
+        _ => format!("{detected} of {killed}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(packets_per_s: f64, detected: u64) -> Run {
+        let way = Way { heartbeat: Some("idle"), keepalive: true, user_timeout: false };
+        let p50_ms = (detected > 0).then_some(1_500.0);
+        let found = Found { killed: 10, detected, p50_ms, max_ms: p50_ms.map(|ms| ms * 2.0) };
+        let (cpu_percent, server_cpu_percent) = (1.0, 0.5);
+        Run { way, packets_per_s, cpu_percent, server_cpu_percent, found: [found; 3] }
+    }
+
+    #[test]
+    fn a_row_has_the_median_of_its_rounds_and_the_sum_of_its_dead() {
+        let table = markdown(&[run(300.0, 10), run(100.0, 9), run(200.0, 10)]);
+        let row = table.lines().nth(2).unwrap();
+        assert!(
+            row.starts_with("| idle pings + keepalive | 200 (100 to 300) | 1.00 (1.00 to 1.00)")
+        );
+        assert!(row.ends_with("| 29 of 30, 1.5 s, at most 3.0 s |"), "{row}");
+        let none = markdown(&[run(1.0, 0)]);
+        assert!(none.contains("| 0 of 10 | 0 of 10 | 0 of 10 |"), "{none}");
+    }
+
+    #[test]
+    fn each_way_has_a_name_of_its_own() {
+        let mut names: Vec<_> = ways().into_iter().map(Way::name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 12);
+    }
+}
