@@ -15,9 +15,9 @@ pub const BENCHES: [&str; 5] = ["mask", "text", "decode", "encode", "handshake"]
 
 /// How many times as many rounds a row has that the machine blurs: those beyond the caches, where
 /// others share the memory.
-pub const BLURRED_FACTOR: usize = 3;
+pub const BLURRED_FACTOR: usize = 5;
 /// By how much a row's *again* is off its median in half of the rounds, if it is blurred.
-pub const BLURRED_MIN: f64 = 0.02;
+pub const BLURRED_MIN: f64 = 0.01;
 
 /// How much is measured.
 #[derive(Clone, Debug)]

@@ -83,6 +83,20 @@ fn every_kernel_agrees_with_the_naive_loop_at_lengths_that_it_loops_over() {
 }
 
 #[test]
+fn every_kernel_agrees_with_the_naive_loop_where_far_memory_begins() {
+    const FAR: usize = 512 * 1024;
+    let mut random = fastrand::Rng::with_seed(2);
+    let noise: Vec<u8> = iter::repeat_with(|| random.u8(..)).take(FAR + 300).collect();
+    for level in simd::available() {
+        for length in [FAR - 1, FAR, FAR + 127] {
+            for (offset, phase, after) in [(0, 0, 0), (6, 1, 70), (33, 3, 0)] {
+                Case { level, offset, length, after, phase }.check(&noise);
+            }
+        }
+    }
+}
+
+#[test]
 fn every_kernel_agrees_with_the_naive_loop_around_the_end_of_a_page() {
     const PAGE: usize = 4096;
     let mut bytes = vec![b'x'; 3 * PAGE];

@@ -24,9 +24,18 @@ pub(super) unsafe fn avx512(source: *const u8, target: *mut u8, length: usize, k
         } else if length < FAR_MIN {
             lines(source, target, length, key);
         } else {
-            kernel::run::<__m256i>(source, target, length, key);
+            far(source, target, length, key);
         }
     }
+}
+
+/// # Safety
+/// As `kernel::run`.
+#[target_feature(enable = "avx2")]
+#[inline(never)] // It would spoil the registers of the way to the others.
+unsafe fn far(source: *const u8, target: *mut u8, length: usize, key: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { kernel::run::<__m256i>(source, target, length, key) }
 }
 
 /// # Safety
