@@ -146,12 +146,6 @@ impl<A: App> Shard<A> {
         peer.settle(&mut self.hosted);
     }
 
-    fn foresee_index(&self, index: u32) {
-        if let Some(session) = self.sessions.get(index as usize) {
-            prefetch(session);
-        }
-    }
-
     /// The wheel begins at the clock's zero; it is turned to the present.
     fn started(&mut self, now: Instant) {
         let due = self.shared.wheel.pop(now);
@@ -326,10 +320,10 @@ impl<A: App> Engine for Shard<A> {
 
     fn on_deadline(&mut self, now: Instant, heard: Heard, ops: &mut Vec<Op>) {
         let mut due = [0; VISITS_MAX];
-        let count = self.shared.wheel.pop_many(now, &mut due);
-        for &index in &due[..count] {
-            self.foresee_index(index);
-        }
+        let sessions = &self.sessions;
+        let count = self.shared.wheel.pop_many(now, &mut due, |index| {
+            prefetch(&sessions[index as usize]);
+        });
         for &index in &due[..count] {
             let session = &mut self.sessions[index as usize];
             session.armed = Instant::FAR;
@@ -354,7 +348,9 @@ impl<A: App> Engine for Shard<A> {
     }
 
     fn foresee(&self, id: ConnId) {
-        self.foresee_index(id.index);
+        if let Some(session) = self.sessions.get(id.index as usize) {
+            prefetch(session);
+        }
     }
 }
 

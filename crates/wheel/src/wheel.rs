@@ -187,26 +187,34 @@ impl Wheel {
     }
 
     /// As many calls of [`pop`](Self::pop) as `keys` has places, or fewer if less is due: how many
-    /// keys were handed over. Of a list the time is worked out once.
-    pub fn pop_many(&mut self, now: Instant, keys: &mut [u32]) -> usize {
+    /// keys were handed over. Of a list the time is worked out once. `foresee` is told of each as
+    /// it is found, and may have fetched what belongs to it while the next is sought.
+    pub fn pop_many(
+        &mut self,
+        now: Instant,
+        keys: &mut [u32],
+        mut foresee: impl FnMut(u32),
+    ) -> usize {
         let mut count = 0;
         while count < keys.len() {
             let Some(key) = self.pop(now) else { break };
+            foresee(key);
             keys[count] = key;
             count += 1;
-            count += self.pop_list(&mut keys[count..]);
+            count += self.pop_list(&mut keys[count..], &mut foresee);
         }
         count
     }
 
     /// What is left of the list at the cursor, from which a key was just popped.
-    fn pop_list(&mut self, keys: &mut [u32]) -> usize {
+    fn pop_list(&mut self, keys: &mut [u32], mut foresee: impl FnMut(u32)) -> usize {
         let slot = self.slot(self.cursor);
         for (count, place) in keys.iter_mut().enumerate() {
             let key = self.heads[slot];
             if key == NONE {
                 return count;
             }
+            foresee(key);
             self.unlink(key);
             *place = key;
         }
@@ -385,10 +393,12 @@ mod tests {
             }
             for now in [50, 60, 100, 300].map(|ms| Instant::default() + Duration::from_millis(ms)) {
                 let (mut popped, mut keys) = (Vec::new(), vec![0; places]);
-                while let count @ 1.. = many.pop_many(now, &mut keys) {
+                let mut foreseen = Vec::new();
+                while let count @ 1.. = many.pop_many(now, &mut keys, |key| foreseen.push(key)) {
                     popped.extend_from_slice(&keys[..count]);
                 }
                 assert_eq!(popped, drain(&mut one, now));
+                assert_eq!(popped, foreseen);
                 assert_eq!((many.len(), many.next_wake()), (one.len(), one.next_wake()));
             }
             assert!(many.is_empty());
