@@ -130,11 +130,11 @@ fn run_halfopen(
     rate: u32,
 ) -> anyhow::Result<Point> {
     let interval = interval(setup.connections, rate);
+    let others = sockets_of_others()?;
     let mut server = Process::start(setup.cores[0], &mut serve(program, driver, setup, &interval))?;
     let line = server.line()?;
     let url = line.split(' ').find(|word| word.starts_with("ws://"));
     let url = url.with_context(|| format!("no address in {line:?}"))?;
-    let others = tcp_sockets()?;
     let client = Process::start(setup.cores[1], &mut load(program, url, setup))?;
     wait_for_sockets(others + 2 * u64::from(setup.connections))?;
     sleep(setup.settle);
@@ -150,6 +150,19 @@ fn run_halfopen(
         client_cpu_us: (after[1] - before[1]).as_secs_f64() * 1e6,
         syscalls: None,
     })
+}
+
+/// TCP sockets that are open when those of the last run have gone: two looks find as many.
+fn sockets_of_others() -> anyhow::Result<u64> {
+    let mut before = u64::MAX;
+    loop {
+        let now = tcp_sockets()?;
+        if now >= before {
+            return Ok(now.min(before));
+        }
+        before = now;
+        sleep(Duration::from_millis(200));
+    }
 }
 
 /// Waits until so many TCP sockets are open on this machine, of both ends.

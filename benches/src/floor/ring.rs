@@ -5,7 +5,8 @@
 #![allow(unsafe_code)] // Submissions, and the ring of buffers shared with the kernel.
 
 use super::Tally;
-use halfopen_driver::ring::Options;
+use halfopen_driver::ring::{GATHER, Options, Pace};
+use halfopen_wheel::clock;
 use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 const GROUP: u16 = 0;
 
+/// A wait for several has to have an end.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// The kernel's `IORING_RECVSEND_POLL_FIRST` and `IORING_RECV_MULTISHOT`.
 const POLL_FIRST: u16 = 1;
 const MULTISHOT: u16 = 1 << 1;
@@ -27,6 +31,10 @@ pub(super) struct Ring {
     /// Entries of the ring of buffers, then the buffers.
     shared: *mut u8,
     tail: u16,
+    /// For how many arrivals it sleeps, as the driver does.
+    pace: Pace,
+    arrivals: u32,
+    connections: u32,
     /// What the ring has done; here, how many times the kernel was entered.
     tally: Arc<Tally>,
 }
@@ -111,7 +119,16 @@ impl Ring {
                 0,
             )?;
         }
-        let mut ring = Self { ring, sizes, shared, tail: 0, tally };
+        let mut ring = Self {
+            ring,
+            sizes,
+            shared,
+            tail: 0,
+            pace: Pace::new(clock::now()),
+            arrivals: 0,
+            connections,
+            tally,
+        };
         (0..sizes.buffers).for_each(|buffer| ring.give(buffer));
         ring.publish();
         Ok(ring)
@@ -162,13 +179,19 @@ impl Ring {
     /// `wait` says.
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         self.tally.syscalls.add(1);
-        let want = u32::from(!matches!(wait, Wait::No));
+        let want = self.want(&wait);
         let queued = self.ring.submission().len() as u32;
         let submitter = self.ring.submitter();
         let flags = EnterFlags::GETEVENTS.bits();
-        let outcome = if let Wait::AtMost(patience) = wait {
+        let patience = match wait {
+            Wait::AtMost(patience) => Some(patience),
+            Wait::ForEver if want > 1 => Some(LONG),
+            Wait::ForEver | Wait::No => None,
+        };
+        let outcome = if let Some(patience) = patience {
             let time = Timespec::from(patience);
-            let args = SubmitArgs::new().timespec(&time);
+            let gather = if want > 1 && patience > GATHER { GATHER.as_micros() as u32 } else { 0 };
+            let args = SubmitArgs::new().min_wait_usec(gather).timespec(&time);
             let flags = flags | EnterFlags::EXT_ARG.bits();
             // SAFETY: the arguments are of the type that EXT_ARG stands for, and outlive the call.
             unsafe { submitter.enter(queued, want, flags, Some(&args)) }
@@ -181,6 +204,15 @@ impl Ring {
             Err(error) if !passing.contains(&error.raw_os_error()) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// How many completions to wait for.
+    fn want(&mut self, wait: &Wait) -> u32 {
+        if matches!(wait, Wait::No) {
+            return 0;
+        }
+        let arrivals = std::mem::take(&mut self.arrivals);
+        self.pace.want(clock::now(), arrivals, self.connections)
     }
 
     /// Takes the completions that are there. Buffers go back to the kernel at once: nobody looks
@@ -197,11 +229,15 @@ impl Ring {
 
     /// Takes the completions that are there, whose buffers are to be returned.
     pub(super) fn take_keeping_buffers(&mut self, done: &mut Vec<Done>) {
-        done.extend(self.ring.completion().map(|completion| Done {
-            about: About::of(completion.user_data()),
-            result: completion.result(),
-            more: cqueue::more(completion.flags()),
-            buffer: cqueue::buffer_select(completion.flags()),
+        done.extend(self.ring.completion().map(|completion| {
+            let buffer = cqueue::buffer_select(completion.flags());
+            self.arrivals += u32::from(buffer.is_some());
+            Done {
+                about: About::of(completion.user_data()),
+                result: completion.result(),
+                more: cqueue::more(completion.flags()),
+                buffer,
+            }
         }));
     }
 

@@ -98,7 +98,8 @@ impl Growth {
     /// it did not come so far.
     pub fn of(samples: &[Sample], all: u64) -> Option<Self> {
         let first = samples.iter().find(|sample| sample.connections * 10 >= all)?;
-        let full = |sample: &&Sample| sample.connections >= all;
+        // Other programs' sockets come and go meanwhile.
+        let full = |sample: &&Sample| sample.connections * 1_000 >= all * 999;
         let last = samples.iter().filter(full).max_by_key(|sample| sample.server_anon)?;
         let over = (last.connections - first.connections).max(1) as f64;
         let slope = |of: fn(&Sample) -> u64| (of(last) as f64 - of(first) as f64) / over;

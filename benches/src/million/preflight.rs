@@ -59,7 +59,7 @@ pub fn wants(connections: u32, rings: u32) -> Vec<Want> {
         },
         Want {
             name: "net.netfilter.nf_conntrack_max",
-            found: sysctl("net/netfilter/nf_conntrack_max", 0),
+            found: tracked_connections(),
             wanted: connections + 10_000,
             remedy: format!("sysctl -w net.netfilter.nf_conntrack_max={}", 2 * connections),
         },
@@ -68,6 +68,12 @@ pub fn wants(connections: u32, rings: u32) -> Vec<Want> {
         wants.extend([locked_memory(rings), destroyed_sockets()]);
     }
     wants
+}
+
+/// How many connections are tracked at most; none where none is.
+fn tracked_connections() -> Option<u64> {
+    sysctl("net/netfilter/nf_conntrack_count", 0).filter(|&count| count > 0)?;
+    sysctl("net/netfilter/nf_conntrack_max", 0)
 }
 
 fn available_memory(connections: u64) -> Want {

@@ -37,6 +37,8 @@ mod state;
 mod turn;
 
 pub use features::{Fallback, Feature, Features, Lack, list};
+#[doc(hidden)] // for the floor that costs are compared with
+pub use pace::{GATHER, Pace};
 pub use probe::{Probe, probe};
 
 use crate::{Config, Engine, Error};

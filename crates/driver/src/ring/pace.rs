@@ -12,7 +12,7 @@ use halfopen_wheel::Instant;
 use std::time::Duration;
 
 /// How long an arrival may wait for others.
-pub(super) const GATHER: Duration = Duration::from_micros(200);
+pub const GATHER: Duration = Duration::from_micros(200);
 
 /// Fewer are not waited for.
 const WORTH: u32 = 8;
@@ -23,20 +23,23 @@ const ENOUGH: u32 = 256;
 /// How long something that has come is remembered.
 const MEMORY: Duration = Duration::from_micros(500);
 
-pub(super) struct Pace {
+/// The driver's expectation of what comes.
+#[derive(Debug)]
+pub struct Pace {
     /// How many arrivals are to be expected in [`GATHER`].
     expected: f32,
     noted: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant) -> Self {
+    /// Nothing is expected yet.
+    pub fn new(now: Instant) -> Self {
         Self { expected: 0.0, noted: now }
     }
 
     /// `arrivals` have come since it was asked last. How many to wait for now, where so many
     /// connections are open.
-    pub(super) fn want(&mut self, now: Instant, arrivals: u32, connections: u32) -> u32 {
+    pub fn want(&mut self, now: Instant, arrivals: u32, connections: u32) -> u32 {
         let passed = now.saturating_since(self.noted).max(Duration::from_nanos(1)).as_secs_f32();
         self.noted = now;
         let lately = arrivals as f32 * GATHER.as_secs_f32() / passed;
