@@ -1,6 +1,7 @@
 //! The chain from end to end in virtual time: the server's shard and the load generator's swarm in
 //! one world, with deaths of all kinds and everything going wrong that connections survive.
 
+mod broadcast;
 mod judge;
 mod play;
 mod puppet;

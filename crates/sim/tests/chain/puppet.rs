@@ -53,6 +53,7 @@ pub(crate) struct Puppet {
     pub(crate) pings: Vec<Instant>,
     pub(crate) pongs: Vec<Vec<u8>>,
     pub(crate) messages: u64,
+    pub(crate) texts: Vec<String>,
     /// From a message to its answer.
     pub(crate) waits: Vec<Duration>,
     pub(crate) close: Option<(Instant, Option<u16>)>,
@@ -167,6 +168,7 @@ impl Puppet {
             pings: Vec::new(),
             pongs: Vec::new(),
             messages: 0,
+            texts: Vec::new(),
             waits: Vec::new(),
             close: None,
             closed: None,
@@ -207,6 +209,9 @@ impl Puppet {
         match incoming {
             Incoming::Text(_) | Incoming::Binary(_) => {
                 self.messages += 1;
+                if let Incoming::Text(text) = incoming {
+                    self.texts.push(text.to_string());
+                }
                 if self.habits.talks.is_some() {
                     self.waits.push(now.saturating_since(self.said_at));
                     self.talk(now);
