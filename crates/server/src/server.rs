@@ -311,9 +311,15 @@ fn wish(config: &ServerConfig, driver: DriverKind) -> Wish {
 
 /// Whether each shard's driver has a table of descriptors of its own, beside the process's.
 fn has_own_tables(config: &ServerConfig, driver: DriverKind) -> bool {
+    if driver.takes_descriptors() {
+        return false;
+    }
     // Where the kernel refuses the ring, the shards will say so.
-    !driver.takes_descriptors()
-        && probe(config.io_uring_without).is_ok_and(|probe| probe.features.has(Feature::Direct))
+    let Ok(probe) = probe(config.io_uring_without) else { return false };
+    for fallback in &probe.fallbacks {
+        info!(%fallback, "io_uring falls back");
+    }
+    probe.features.has(Feature::Direct)
 }
 
 /// Raises the soft limit to the hard one, which needs no privilege, and tells it.

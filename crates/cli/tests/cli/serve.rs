@@ -109,6 +109,20 @@ fn on_epoll_such_a_number_is_refused_with_the_next_step() {
 }
 
 #[test]
+fn what_io_uring_does_without_is_said_first_and_it_works() {
+    let flags = ["--driver=io-uring", "--io-uring-without=defer-taskrun,multishot,direct"];
+    let server = Served::start(&[&flags[..], &["--drain=0s"]].concat());
+    let (mut client, _) = connect(server.url()).unwrap();
+    client.send(Message::text("hello")).unwrap();
+    assert_eq!(client.read().unwrap(), Message::text("hello"));
+    let ran = server.end(&[Signal::TERM]);
+    let first = ran.err.lines().next().unwrap_or_default();
+    assert!(first.contains("coop-taskrun in place of defer-taskrun (asked for)"), "{ran:?}");
+    assert!(first.contains("one-shot receives in place of multishot (asked for)"), "{ran:?}");
+    assert!(first.contains("plain descriptors in place of direct (asked for)"), "{ran:?}");
+}
+
+#[test]
 fn what_is_counted_is_written_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("stats.json");

@@ -2,7 +2,7 @@ use crate::program::run;
 
 #[test]
 fn wrong_use_exits_2_and_says_what_is_allowed() {
-    let cases: [(&[&str], &str); 24] = [
+    let cases: [(&[&str], &str); 25] = [
         (&[], "Usage: halfopen"),
         (&["labb"], "is 'lab' meant?"),
         (&["probe", "ws://127.0.0.1/"], "'probe' is not there yet"),
@@ -21,6 +21,7 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["load", "ws://127.0.0.1/", "--server-pid", "999999999"], "no such process"),
         (&["load", "ws://127.0.0.1/", "--fail-if", "x > 1"], "no figure"),
         (&["serve", "--driver=kqueue"], "allowed are auto io-uring tokio-uring epoll"),
+        (&["serve", "--io-uring-without=sqpoll"], "allowed are defer-taskrun coop-taskrun"),
         (&["serve", "--admin=9100"], "'127.0.0.1:9100' meant?"),
         (&["serve", "--log=verbose"], "allowed are off error warn info debug trace"),
         (&["serve", "--ping-interval=20"], "Write 20s or 20ms"),

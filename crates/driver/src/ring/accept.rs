@@ -1,15 +1,12 @@
 //! Taking connections from the listener, and never one that cannot be kept.
 //!
-//! A multishot accept takes whatever comes, and where the table of direct descriptors is full the
-//! connection that came is lost. How many it may take before we can stop it is bounded by the
-//! completion queue alone, so it is armed only while there is more room than that. Nearer to the
-//! end accepts are armed one by one, never more than there is room, and none when there is none:
-//! then the listener's other shards are woken in our place.
+//! Accepts are armed one by one: a few at a time, never more than there is room, and none when
+//! there is none; then the listener's other shards are woken in our place.
 //!
-//! A shared listener wakes one of those who wait, and the next time the next; a multishot accept
-//! never leaves the first place, and would take all there are. So there accepts are armed one by
-//! one too, and whoever has taken one stands behind the others. It costs nothing that could be
-//! measured beside the 10 to 15 µs of taking a connection.
+//! A multishot accept would save a request for each connection, which cannot be measured beside the
+//! 10 to 15 µs of taking it, and cannot be held back. It takes all that waits at the listener in one
+//! go of the kernel, in which nobody else is heard; it takes what finds no place in the table; and
+//! where a listener is shared it never leaves the first place among those that are woken.
 
 use super::completion::Kind;
 use super::driver::Driver;
@@ -27,8 +24,9 @@ pub(super) struct Door {
     listener: Option<Arc<TcpListener>>,
     v6: bool,
     wanted: bool,
-    armed: Armed,
-    /// What is armed was cancelled.
+    /// How many accepts are armed.
+    armed: u32,
+    /// They were cancelled.
     ending: bool,
     /// Nothing is armed before this moment.
     respite: Option<Instant>,
@@ -37,42 +35,25 @@ pub(super) struct Door {
     full: bool,
     /// We are told when somebody waits.
     watched: bool,
-    one_by_one: bool,
-    /// The room above which a multishot accept is armed.
-    multi_room: u32,
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Armed {
-    Multi,
-    Singles(u32),
-}
-
-const NONE: Armed = Armed::Singles(0);
 
 impl Door {
-    /// Accepts armed one by one, and so the most that can be parked.
+    /// The most accepts that are armed, and so the most that can be parked. So many are taken in a
+    /// turn while anything else waits: some 50 µs.
     pub(super) const SPARE: u32 = 4;
 
-    pub(super) fn new(
-        listener: Option<Arc<TcpListener>>,
-        one_by_one: bool,
-        completions: u32,
-    ) -> Self {
+    pub(super) fn new(listener: Option<Arc<TcpListener>>) -> Self {
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         Self {
             v6: address.is_some_and(|address| address.is_ipv6()),
             listener,
             wanted: false,
-            armed: NONE,
+            armed: 0,
             ending: false,
             respite: None,
             parked: Vec::new(),
             full: false,
             watched: false,
-            one_by_one,
-            // One more than the queue holds, for the one that finds it full and ends the accept.
-            multi_room: completions + 1,
         }
     }
 
@@ -85,23 +66,16 @@ impl Door {
         self.respite.filter(|_| self.wanted)
     }
 
-    fn goal(&self, room: u32) -> Armed {
-        if !self.wanted || self.respite.is_some() {
-            NONE
-        } else if room > self.multi_room && !self.one_by_one {
-            Armed::Multi
-        } else {
-            Armed::Singles(room.min(Self::SPARE))
-        }
+    /// How many accepts should be armed.
+    fn goal(&self, room: u32) -> u32 {
+        let open = self.wanted && self.respite.is_none() && self.listener.is_some();
+        if open { room.min(Self::SPARE) } else { 0 }
     }
 
-    /// One of what is armed has ended.
+    /// One of those that are armed has ended.
     fn ended(&mut self) {
-        self.armed = match self.armed {
-            Armed::Multi => NONE,
-            Armed::Singles(count) => Armed::Singles(count.saturating_sub(1)),
-        };
-        self.ending &= self.armed != NONE;
+        self.armed -= 1;
+        self.ending &= self.armed > 0;
     }
 }
 
@@ -124,27 +98,18 @@ impl Driver {
     }
 
     fn arm_accepts(&mut self, room: u32) {
-        let Some(listener) = self.door.listener.clone() else { return };
-        if self.door.ending {
+        let (armed, goal) = (self.door.armed, self.door.goal(room));
+        if self.door.ending || armed == goal {
             return;
         }
-        match (self.door.armed, self.door.goal(room)) {
-            (Armed::Multi, Armed::Multi) => {}
-            (NONE, Armed::Multi) => {
-                self.queue.accept(listener.as_fd(), true);
-                self.door.armed = Armed::Multi;
-            }
-            (Armed::Singles(have), Armed::Singles(goal)) if have <= goal => {
-                (have..goal).for_each(|_| self.queue.accept(listener.as_fd(), false));
-                self.door.armed = Armed::Singles(goal);
-            }
-            // They are used up first.
-            (Armed::Singles(_), Armed::Multi) => {}
-            (_, Armed::Singles(_)) => {
-                self.queue.cancel(Kind::Accept.alone());
-                self.door.ending = true;
-            }
+        if armed > goal {
+            self.queue.cancel(Kind::Accept.alone());
+            self.door.ending = true;
+            return;
         }
+        let Some(listener) = self.door.listener.clone() else { return };
+        (armed..goal).for_each(|_| self.queue.accept(listener.as_fd()));
+        self.door.armed = goal;
     }
 
     /// Only to count: there is no room to take anybody.
@@ -160,11 +125,9 @@ impl Driver {
         self.counters.table_full.add(u64::from(self.door.full));
     }
 
-    pub(super) fn on_accept(&mut self, result: i32, more: bool, now: Instant) {
+    pub(super) fn on_accept(&mut self, result: i32, now: Instant) {
         self.arrivals += 1;
-        if !more {
-            self.door.ended();
-        }
+        self.door.ended();
         match u32::try_from(result) {
             Ok(slot) if self.room() > 0 => self.opened(slot, self.door.v6, Opening::Accepted, now),
             Ok(slot) => self.door.parked.push(slot),
@@ -187,21 +150,24 @@ fn passes(errno: i32) -> bool {
 mod tests {
     use super::*;
 
+    fn door() -> Door {
+        Door::new(Some(Arc::new(TcpListener::bind("127.0.0.1:0").unwrap())))
+    }
+
     #[test]
     fn no_more_accepts_are_armed_than_there_is_room() {
-        let mut door = Door::new(None, false, 64);
-        assert_eq!(door.goal(1000), NONE);
+        let mut door = door();
+        assert_eq!(door.goal(1000), 0);
         door.open(true);
-        let goals = [1000, 66, 65, 4, 3, 0].map(|room| door.goal(room));
-        let singles = [4, 4, 3, 0].map(Armed::Singles);
-        assert_eq!(goals[..2], [Armed::Multi; 2]);
-        assert_eq!(goals[2..], singles);
+        assert_eq!([1000, 4, 3, 0].map(|room| door.goal(room)), [4, 4, 3, 0]);
+        door.respite = Some(Instant::FAR);
+        assert_eq!(door.goal(1000), 0);
     }
 
     #[test]
     fn after_a_cancel_all_must_end_before_more_are_armed() {
-        let mut door = Door::new(None, false, 64);
-        door.armed = Armed::Singles(2);
+        let mut door = door();
+        door.armed = 2;
         door.ending = true;
         door.ended();
         assert!(door.ending);

@@ -300,3 +300,86 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Options;
+    use crate::ring::queue::Wait;
+    use crate::{Config, Waker};
+    use bytes::BytesMut;
+    use halfopen_wheel::clock;
+    use socket2::{Domain, SockRef, Socket, Type};
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// Turns until there is news that is looked for.
+    fn turn_until<T>(driver: &mut Driver, find: impl Fn(News) -> Option<T>) -> T {
+        let until = clock::now() + Duration::from_secs(20);
+        loop {
+            while let Some(news) = driver.news.pop_front() {
+                if let Some(found) = find(news) {
+                    return found;
+                }
+            }
+            let now = clock::now();
+            assert!(now < until, "no news");
+            driver.prepare(now);
+            driver.queue.enter(Wait::Until(Some(now + Duration::from_millis(10)))).unwrap();
+            while let Some(completion) = driver.queue.next(|_| {}) {
+                driver.complete(completion, clock::now());
+            }
+        }
+    }
+
+    /// The kernel finishes what it has begun to send, unless it is interrupted; a cancel does that.
+    #[test]
+    fn a_send_that_comes_back_short_goes_on_where_it_broke_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&listener).set_send_buffer_size(4096).unwrap();
+        // Before it connects, or it has already offered room for all.
+        let peer = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        peer.set_recv_buffer_size(4096).unwrap();
+        peer.connect(&listener.local_addr().unwrap().into()).unwrap();
+        let mut peer = TcpStream::from(peer);
+        let (_waker, wake) = Waker::new().unwrap();
+        let config = Config {
+            listener: Some(Arc::new(listener)),
+            listener_shared: false,
+            wake,
+            connections_max: 1,
+            counters: Arc::default(),
+            without: crate::ring::Features::NONE,
+        };
+        let mut driver = Driver::new(config, Options::default()).unwrap();
+        driver.door.open(true);
+        let id = turn_until(&mut driver, |news| match news {
+            News::Opened(id, _) => Some(id),
+            _ => None,
+        });
+        let bytes: Vec<u8> = (0..CHUNK_MAX).map(|n| (n % 251) as u8).collect();
+        driver.send(id, Chunk::Own(BytesMut::from(&bytes[..])), clock::now());
+        let counters = driver.counters.clone();
+        driver.queue.enter(Wait::No).unwrap();
+        driver.queue.cancel(Kind::Send.at(0));
+        for _ in 0..2 {
+            driver.queue.enter(Wait::No).unwrap();
+            while let Some(completion) = driver.queue.next(|_| {}) {
+                driver.complete(completion, clock::now());
+            }
+        }
+        assert_eq!(counters.sends_short.value(), 1);
+        let reader = std::thread::spawn(move || {
+            let mut back = vec![0; CHUNK_MAX];
+            peer.read_exact(&mut back).map(|()| back)
+        });
+        let sent = turn_until(&mut driver, |news| match news {
+            News::Sent(_, chunk, _) => Some(chunk.as_bytes().len()),
+            _ => None,
+        });
+        assert_eq!(sent, CHUNK_MAX);
+        assert_eq!(reader.join().unwrap().unwrap(), bytes);
+    }
+}

@@ -4,7 +4,6 @@ use super::Options;
 use super::accept::Door;
 use super::completion::{Completion, Of};
 use super::connect::Attempts;
-use super::features::Feature;
 use super::probe::probe;
 use super::queue::Queue;
 use super::state::{Connection, Grains};
@@ -69,9 +68,8 @@ impl Driver {
         let slots = u32::try_from(spare.min(limit)).unwrap_or(wanted).max(1);
         let features = probe(config.without)?.features;
         let queue = Queue::new(options, features, slots, config.counters.clone())?;
-        let one_by_one = config.listener_shared || !features.has(Feature::Multishot);
         let mut driver = Self {
-            door: Door::new(config.listener, one_by_one, queue.completions_capacity()),
+            door: Door::new(config.listener),
             queue,
             table: Table::new(wanted),
             attempts: Attempts::default(),
@@ -120,7 +118,7 @@ impl Driver {
         let Completion { of, result, more } = completion;
         match of {
             Of::Nobody => {}
-            Of::Accept => self.on_accept(result, more, now),
+            Of::Accept => self.on_accept(result, now),
             Of::Listener => self.on_listener(),
             Of::Socket(key) => self.on_socket(key, result),
             Of::Connect(key) => self.on_connect(key, result, now),

@@ -13,7 +13,7 @@ pub enum Feature {
     /// Deferred work interrupts nobody, and is done with the next system call
     /// (IORING_SETUP_COOP_TASKRUN, Linux 5.19).
     CoopTaskrun,
-    /// One request accepts, or receives, again and again (Linux 6.0).
+    /// One request receives again and again (Linux 6.0).
     Multishot,
     /// Sockets in a table of the ring's own, which take no descriptors of the process's
     /// (Linux 6.8 for all that is done with them here).
@@ -43,7 +43,7 @@ impl Feature {
         match self {
             Self::DeferTaskrun => "coop-taskrun",
             Self::CoopTaskrun => "a plain ring",
-            Self::Multishot => "one-shot accepts and receives",
+            Self::Multishot => "one-shot receives",
             Self::Direct => "plain descriptors",
             Self::MinWait => "short waits for several completions",
         }

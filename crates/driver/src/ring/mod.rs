@@ -1,11 +1,10 @@
 //! The default driver: io_uring, spoken to directly.
 //!
 //! One ring and one thread a shard. Connections live in the ring's own table of *direct
-//! descriptors* and take none of the process's; they come by multishot accept (by turns, where the
-//! listener is shared) and are heard by multishot receives, or polled while they are quiet; bytes
-//! come into memory of one ring of *provided buffers*, which is taken only when they are there. So
-//! an idle connection costs 28 bytes here, and under load the loop makes one system call for some
-//! twenty events.
+//! descriptors* and take none of the process's. They are heard by multishot receives, or polled
+//! while they are quiet; bytes come into memory of one ring of *provided buffers*, which is taken
+//! only when they are there. So an idle connection costs 28 bytes here, and under load the loop
+//! makes one system call for some twenty events.
 //!
 //! # The way through the code
 //!

@@ -270,10 +270,6 @@ impl Queue {
         self.ring.submission().is_empty()
     }
 
-    pub(super) fn completions_capacity(&self) -> u32 {
-        self.ring.params().cq_entries()
-    }
-
     /// Takes the next completion out of the queue. `foresee` is told whom one is about that comes
     /// a little later.
     pub(super) fn next(&mut self, foresee: impl Fn(ConnId)) -> Option<Completion> {

@@ -165,7 +165,7 @@ impl Engine for Host {
     }
 }
 
-/// The table fills by a multishot accept first and one by one at last, twice and a half.
+/// The table fills twice and a half.
 #[test]
 fn nobody_who_comes_to_a_full_table_is_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -38,19 +38,14 @@ static UNSPECIFIED: sockaddr =
     sockaddr { sa_family: libc::AF_UNSPEC as sa_family_t, sa_data: [0; 14] };
 
 impl Queue {
-    /// Takes connections from the listener into slots of the kernel's choice, one by one or until
-    /// it is cancelled.
-    pub(in crate::ring) fn accept(&mut self, listener: BorrowedFd<'_>, multi: bool) {
-        let listener = Fd(listener.as_raw_fd());
-        let (direct, slot) = (self.has(Feature::Direct), self.slots.destination());
+    /// Takes one connection from the listener into a slot of the kernel's choice.
+    pub(in crate::ring) fn accept(&mut self, listener: BorrowedFd<'_>) {
         // A direct descriptor is in no table that exec() would hand on.
-        let flags = if direct { 0 } else { libc::SOCK_CLOEXEC };
-        let entry = if multi {
-            opcode::AcceptMulti::new(listener).allocate_file_index(direct).flags(flags).build()
-        } else {
-            let accept = opcode::Accept::new(listener, null_mut(), null_mut());
-            accept.file_index(slot).flags(flags).build()
-        };
+        let flags = if self.has(Feature::Direct) { 0 } else { libc::SOCK_CLOEXEC };
+        let entry = opcode::Accept::new(Fd(listener.as_raw_fd()), null_mut(), null_mut())
+            .file_index(self.slots.destination())
+            .flags(flags)
+            .build();
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(Kind::Accept.alone())]) }
     }
