@@ -213,7 +213,7 @@ fn who_was_taken_when_a_connect_took_the_last_room_is_kept() {
 /// The kernel's word that it has put work off may outlive the work.
 #[test]
 fn a_driver_to_which_nothing_comes_makes_no_calls() {
-    let rig = Rig::with(8, |relay, config| ring::run(relay, config));
+    let rig = Rig::with(8, ring::run);
     let (mut peer, _) = rig.peer();
     for _ in 0..10 {
         for _ in 0..500 {
