@@ -24,7 +24,7 @@ mod linux {
     /// Measure echo, heartbeats, memory and detection on each driver, and write the table.
     ///
     /// Build the programs first: `cargo build --release -p halfopen -p halfopen-benches`. The
-    /// machine is to do nothing else. All of it takes about an hour, most of it for heartbeats.
+    /// machine is to do nothing else. All of it takes about half an hour, most of it for heartbeats.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
@@ -50,7 +50,7 @@ mod linux {
         #[arg(long, allow_hyphen_values = true)]
         lab: Vec<String>,
         /// A flag of `heartbeat-cost`; may be given several times.
-        #[arg(long, allow_hyphen_values = true, default_value = "--blocks=2")]
+        #[arg(long, allow_hyphen_values = true, default_value = "--pairs=5")]
         heartbeat: Vec<String>,
         /// Leave heartbeats out.
         #[arg(long)]
@@ -76,8 +76,9 @@ mod linux {
                 cores: [self.cores[0], self.cores[1]],
                 lab: self.lab.clone(),
                 heartbeat: (!self.no_heartbeat).then(|| {
-                    let cores = format!("--cores={},{}", self.cores[0], self.cores[1]);
-                    [&[cores], &self.heartbeat[..]].concat()
+                    let [server, client] =
+                        [self.cores[0], self.cores[1]].map(|core| core.to_string());
+                    [&["--cores".to_owned(), server, client], &self.heartbeat[..]].concat()
                 }),
                 ..Work::default()
             }

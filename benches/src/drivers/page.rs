@@ -69,16 +69,20 @@ fn heartbeats(drivers: &[Driver]) -> String {
         return String::new();
     }
     let mut text = String::from("## A heartbeat, CPU by the slope over a ladder of rates\n\n");
-    text.push_str(&header(&["driver", "both ends, µs", "of the floor", "the floor of itself"]));
+    let titles = ["driver", "connections", "both ends, µs", "of the floor", "the floor of itself"];
+    text.push_str(&header(&titles));
     for driver in drivers {
-        let Some(report) = &driver.heartbeat else { continue };
-        let cells = [
-            driver.driver.clone(),
-            estimate(&report["both_ends_us"]["halfopen"]),
-            estimate(&report["ratio"]),
-            estimate(&report["ratio_of_the_same"]),
-        ];
-        text.push_str(&line(&cells));
+        let steps = driver.heartbeat.as_ref().and_then(|report| report["steps"].as_array());
+        for step in steps.into_iter().flatten() {
+            let cells = [
+                driver.driver.clone(),
+                step["connections"].to_string(),
+                estimate(&step["both_ends_us"]["halfopen"]),
+                estimate(&step["ratio"]),
+                estimate(&step["ratio_of_the_same"]),
+            ];
+            text.push_str(&line(&cells));
+        }
     }
     text + "\nIn brackets the 95 % interval. The client is the load generator on the driver of its \
             own choice; the floor speaks io_uring.\n\n"
