@@ -52,6 +52,8 @@ pub struct Driver {
     pub false_kills: u64,
     /// By kind.
     pub deaths: BTreeMap<String, Deaths>,
+    /// What is doubtful, by the code of the doubt: in how many rounds.
+    pub doubts: BTreeMap<String, u64>,
 }
 
 /// Echo of one size.
@@ -147,6 +149,7 @@ impl Driver {
             kernel_bytes: memory("kernel_bytes_per_connection_pair"),
             false_kills: false_kills.sum(),
             deaths: deaths(rounds.iter().map(|round| &round.report["deaths"])),
+            doubts: doubts(rounds.iter().map(|round| &round.report["doubts"])),
         }
     }
 }
@@ -173,6 +176,14 @@ impl Echo {
 fn spread(values: impl Iterator<Item = Option<f64>>) -> Option<Spread> {
     let values: Vec<f64> = values.flatten().collect();
     (!values.is_empty()).then(|| Spread::of(&values))
+}
+
+fn doubts<'a>(rounds: impl Iterator<Item = &'a Value>) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for doubt in rounds.filter_map(Value::as_array).flatten() {
+        *all.entry(doubt["code"].as_str().unwrap_or("unnamed").to_owned()).or_default() += 1;
+    }
+    all
 }
 
 fn deaths<'a>(rounds: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Deaths> {
@@ -205,6 +216,7 @@ mod tests {
         let report = json!({
             "memory": { "server_user_bytes_per_connection": user },
             "false_kills": 1,
+            "doubts": [{ "code": "hiccups" }],
             "deaths": { "freeze": {
                 "killed": 5, "detected": 4, "reclaimed": 3,
                 "detection_ms": { "p50": null, "max": 7.5 },
@@ -224,6 +236,7 @@ mod tests {
         assert_eq!((echo.ratio.min, echo.ratio.max), (1.5, 2.0));
         assert_eq!(driver.user_bytes.map(|user| user.median), Some(120.0));
         assert_eq!((driver.kernel_bytes, driver.false_kills), (None, 2));
+        assert_eq!(driver.doubts["hiccups"], 2);
         let freeze = &driver.deaths["freeze"];
         assert_eq!((freeze.killed, freeze.detected, freeze.reclaimed), (10, 8, 6));
         assert_eq!(freeze.detection_p50_ms, [None, None]);

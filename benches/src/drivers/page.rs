@@ -117,6 +117,13 @@ fn deaths(drivers: &[Driver]) -> String {
             text.push_str(&line(&row(driver, kind, deaths)));
         }
     }
+    text.push_str("\nDoubts of the labs, and in how many rounds:\n\n");
+    for driver in drivers {
+        let doubts = driver.doubts.iter().map(|(code, rounds)| format!("{code} {rounds}"));
+        let doubts: Vec<_> = doubts.collect();
+        let doubts = if doubts.is_empty() { "none".to_owned() } else { doubts.join(", ") };
+        let _ = writeln!(text, "- {}: {doubts}", driver.driver);
+    }
     text
 }
 
@@ -167,4 +174,36 @@ fn estimate(value: &Value) -> String {
 fn list(values: &[Option<f64>]) -> String {
     let shown = values.iter().map(|value| value.map_or_else(|| "–".to_owned(), significant));
     shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_step_of_heartbeats_is_a_row_and_what_is_missing_a_dash() {
+        let estimate = json!({ "value": 21.5, "low": 20.0, "high": 23.0 });
+        let step = json!({
+            "connections": 10_000,
+            "both_ends_us": { "halfopen": estimate },
+            "ratio": estimate,
+        });
+        let driver = Driver {
+            driver: "epoll".to_owned(),
+            echo: Vec::new(),
+            heartbeat: Some(json!({ "steps": [step] })),
+            user_bytes: None,
+            kernel_bytes: None,
+            false_kills: 0,
+            deaths: BTreeMap::new(),
+            doubts: BTreeMap::from([("hiccups".to_owned(), 2)]),
+        };
+        let drivers = [driver];
+        let row = "| epoll | 10000 | 21.5 (20–23) | 21.5 (20–23) | – |";
+        assert!(heartbeats(&drivers).contains(row), "{}", heartbeats(&drivers));
+        assert!(memory(&drivers).contains("| epoll | – | – |"));
+        assert!(deaths(&drivers).ends_with("- epoll: hiccups 2\n"));
+    }
 }
