@@ -52,19 +52,17 @@ fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outco
         end_with_stdin(server.handle());
     }
     announce(&server, flags, json, admin);
-    if !quiet {
-        note.iter().for_each(|note| eprintln!("{note}"));
-        tell_fallbacks(&server, &config);
-        warn_of_limits(&server);
+    for note in [note, fallbacks(&server, &config)].into_iter().flatten() {
+        tracing::warn!("{}", note.trim_start_matches("note: "));
+        tell(&note, quiet);
     }
+    warn_of_limits(&server, quiet);
 
     let outcome = server.join();
     if let Some(path) = &flags.stats_out {
         write_stats(path, &outcome.stats)?;
     }
-    if !quiet {
-        eprintln!("{}", farewell(&outcome.stats));
-    }
+    tell(&farewell(&outcome.stats), quiet);
     match outcome.error {
         Some(error) => Err(failure(&error)),
         None if cut_short.load(Ordering::Acquire) => Ok(Exit::Interrupted),
@@ -147,10 +145,9 @@ fn catch_signals(
         if let Some(tell) = tell_admin {
             tell();
         }
-        if !quiet {
-            let (open, window) = (count(at_first.open()), Typed(window));
-            eprintln!("draining {open} connections over {window}; Ctrl-C again ends at once");
-        }
+        let (open, time) = (count(at_first.open()), Typed(window));
+        let words = format!("draining {open} connections over {time}; Ctrl-C again ends at once");
+        tell(&words, quiet);
         at_first.drain(window);
     };
     let end = move || {
@@ -211,26 +208,32 @@ pub(crate) fn ping_words(interval: Option<Duration>, timeout: Duration) -> Strin
 }
 
 /// What of io_uring is done without here, and why.
-fn tell_fallbacks(server: &Server, config: &ServerConfig) {
+fn fallbacks(server: &Server, config: &ServerConfig) -> Option<String> {
     if server.driver() != DriverKind::IoUring {
-        return;
+        return None;
     }
-    let fallbacks =
-        io_uring::probe(config.io_uring_without).map_or(vec![], |probe| probe.fallbacks);
-    if !fallbacks.is_empty() {
-        eprintln!("note: io_uring falls back to {}", io_uring::list(&fallbacks));
-    }
+    let fallbacks = io_uring::probe(config.io_uring_without).ok()?.fallbacks;
+    let words = || format!("note: io_uring falls back to {}", io_uring::list(&fallbacks));
+    (!fallbacks.is_empty()).then(words)
 }
 
-fn warn_of_limits(server: &Server) {
+fn warn_of_limits(server: &Server, quiet: bool) {
     let layout = server.layout();
     if layout.exceeds_descriptor_limit() {
-        eprintln!(
+        let words = format!(
             "note: {} connections are above the descriptor limit of {}, as asked: {} rings hold them",
             count(layout.connections_max.into()),
             count(layout.descriptors),
             layout.shards
         );
+        tell(&words, quiet);
+    }
+}
+
+/// Nobody may be reading stderr any more, and the server serves all the same.
+fn tell(words: &str, quiet: bool) {
+    if !quiet {
+        let _ = writeln!(io::stderr(), "{words}");
     }
 }
 

@@ -65,7 +65,7 @@ fn leave(mut client: Client, code: CloseCode) {
 
 #[test]
 fn the_metrics_agree_with_what_happened() {
-    for driver in ["io-uring", "tokio-uring"] {
+    for driver in ["io-uring", "tokio-uring", "epoll"] {
         let flags = ["--ping-interval=100ms", "--ping-timeout=300ms", "--shards=2"];
         let server = Served::start(&[&[ADMIN, "--driver", driver], &flags[..]].concat());
         let before = metrics(&server);
