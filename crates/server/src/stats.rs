@@ -75,8 +75,16 @@ pub struct DriverStats {
     pub bytes_received: u64,
     /// Bytes given to TCP.
     pub bytes_sent: u64,
+    /// Buffers to receive into that are in use now.
+    pub buffers: u64,
     /// Times that a receive ended because no buffer was free.
     pub buffers_exhausted: u64,
+    /// Turns in which the kernel kept completions that the queue had no room for.
+    pub overflows: u64,
+    /// Sends that took a part of a chunk.
+    pub sends_short: u64,
+    /// Accepts that failed for want of descriptors or memory.
+    pub accepts_failed: u64,
     /// Times that the table was full while a connection waited.
     pub table_full: u64,
     /// The longest turn, ns.
@@ -159,7 +167,11 @@ impl DriverStats {
         self.events += other.events;
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
+        self.buffers += other.buffers;
         self.buffers_exhausted += other.buffers_exhausted;
+        self.overflows += other.overflows;
+        self.sends_short += other.sends_short;
+        self.accepts_failed += other.accepts_failed;
         self.table_full += other.table_full;
         self.turn_ns_max = self.turn_ns_max.max(other.turn_ns_max);
     }
@@ -173,7 +185,11 @@ impl From<&Counters> for DriverStats {
             events: counters.events.value(),
             bytes_received: counters.bytes_in.value(),
             bytes_sent: counters.bytes_out.value(),
+            buffers: counters.buffers.value(),
             buffers_exhausted: counters.buffers_exhausted.value(),
+            overflows: counters.overflows.value(),
+            sends_short: counters.sends_short.value(),
+            accepts_failed: counters.accepts_failed.value(),
             table_full: counters.table_full.value(),
             turn_ns_max: counters.turn_ns_max.value(),
         }

@@ -157,10 +157,35 @@ fn driver(stats: &DriverStats, to: &mut Exposition) {
         "The longest turn of a driver's loop since the start.",
         stats.turn_ns_max as f64 / 1e9,
     );
+    driver_pressure(stats, to);
+}
+
+/// What a driver has too little of.
+fn driver_pressure(stats: &DriverStats, to: &mut Exposition) {
+    to.gauge(
+        "halfopen_receive_buffers",
+        "Buffers to receive into that are in use now.",
+        stats.buffers,
+    );
     to.counter(
         "halfopen_buffers_exhausted_total",
         "Times that a receive ended because no buffer was free.",
         stats.buffers_exhausted,
+    );
+    to.counter(
+        "halfopen_overflows_total",
+        "Turns in which the kernel kept completions that the queue had no room for.",
+        stats.overflows,
+    );
+    to.counter(
+        "halfopen_short_sends_total",
+        "Sends that took a part of what was to be sent.",
+        stats.sends_short,
+    );
+    to.counter(
+        "halfopen_failed_accepts_total",
+        "Accepts that failed for want of descriptors or memory.",
+        stats.accepts_failed,
     );
     to.counter(
         "halfopen_table_full_total",
@@ -208,6 +233,46 @@ const FREE_CODES: [&str; 3] = ["3xxx", "4xxx", "other"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::buckets::{Buckets, LATENESS_NS, RTT_NS};
+    use serde_json::Value;
+
+    /// Gives each number in a document another value, and lists them by their names.
+    fn number_all(value: &mut Value, name: &str, numbers: &mut Vec<(String, u64)>) {
+        match value {
+            Value::Number(_) => {
+                let number = 1_000_003 * (numbers.len() as u64 + 1);
+                *value = number.into();
+                numbers.push((name.to_owned(), number));
+            }
+            Value::Object(fields) => {
+                fields.iter_mut().for_each(|(name, value)| number_all(value, name, numbers));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn whatever_is_counted_is_shown() {
+        let mut counted = serde_json::to_value(Stats::default()).unwrap();
+        let mut numbers = Vec::new();
+        number_all(&mut counted, "", &mut numbers);
+        assert!(numbers.len() > 20, "{numbers:?}");
+        let text = Reading {
+            stats: serde_json::from_value(counted).unwrap(),
+            rtt: Buckets::new(&RTT_NS),
+            lateness: Buckets::new(&LATENESS_NS),
+            connections_max: 0,
+            shards: Vec::new(),
+        }
+        .to_prometheus();
+        for (name, number) in numbers {
+            let seconds = number as f64 / 1e9;
+            let is_shown = |line: &str| {
+                line.ends_with(&format!(" {number}")) || line.ends_with(&format!(" {seconds}"))
+            };
+            assert!(text.lines().any(is_shown), "Stats has {name}, and the metrics have not");
+        }
+    }
 
     #[test]
     fn whatever_codes_peers_send_the_labels_are_few() {
