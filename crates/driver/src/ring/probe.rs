@@ -11,7 +11,9 @@ use halfopen_wheel::clock;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 /// What the driver uses here, and what it does without.
@@ -33,7 +35,10 @@ pub fn probe(without: Features) -> Result<Probe, Error> {
     let lacks = match KERNEL.get() {
         Some(lacks) => lacks,
         None => {
-            let lacks = ask_the_kernel()?;
+            // A ring that goes interrupts its owner's blocking calls (EINTR), so it is not to be a
+            // thread that only starts a server.
+            let asked = thread::scope(|scope| scope.spawn(ask_the_kernel).join());
+            let lacks = asked.unwrap_or_else(|panic| resume_unwind(panic))?;
             KERNEL.get_or_init(|| lacks)
         }
     };
