@@ -120,7 +120,6 @@ impl Peer<'_> {
             return;
         }
         self.shared.stats.pings_sent += 1;
-        self.session.pongs_due = self.session.pongs_due.saturating_add(1);
         self.session.spoke_before |= std::mem::take(&mut self.session.spoke);
         if let Some(heartbeat) = &self.shared.config.heartbeat {
             self.session.beat.left(at, heartbeat, &mut self.shared.rng);

@@ -287,6 +287,8 @@ impl Peer<'_> {
             let stamp = self.shared.stamps.seal(self.id, self.now);
             self.session.conn.encode_ping(&stamp, [0; 4], &mut out);
             self.session.ping_aboard = true;
+            // Its pong may be heard before its flush is told.
+            self.session.pongs_due = self.session.pongs_due.saturating_add(1);
         }
         out
     }

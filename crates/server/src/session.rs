@@ -44,7 +44,7 @@ pub(crate) struct Session {
     pub(crate) phase: Phase,
     /// How it ended, where we know better than the driver's word.
     pub(crate) end: Option<End>,
-    /// Pings that have left and whose pong has not come: no pong is measured twice.
+    /// Pings given to the driver whose pong has not come: no pong is measured twice.
     pub(crate) pongs_due: u8,
     /// A chunk is with the driver.
     pub(crate) in_flight: bool,
