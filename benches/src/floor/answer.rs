@@ -87,10 +87,7 @@ impl Client {
         if let Ok(taken) = usize::try_from(done.result) {
             self.answer(slot, taken)?;
         }
-        if !done.more && (done.result > 0 || done.result == -libc::ENOBUFS) {
-            self.ring.receive(slot)?;
-        }
-        Ok(())
+        self.ring.receive_on(slot, done)
     }
 
     fn answer(&mut self, slot: u32, taken: usize) -> io::Result<()> {

@@ -103,10 +103,7 @@ impl Client {
             self.tally.pongs.add(echoes as u64);
             self.say(slot, echoes)?;
         }
-        if !done.more && (done.result > 0 || done.result == -libc::ENOBUFS) {
-            self.ring.receive(slot)?;
-        }
-        Ok(())
+        self.ring.receive_on(slot, done)
     }
 
     fn say(&mut self, slot: u32, messages: usize) -> io::Result<()> {

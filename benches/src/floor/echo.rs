@@ -54,9 +54,7 @@ impl Server {
                 {
                     self.ring.send_back(slot, buffer, length)?;
                 }
-                if !done.more && (done.result > 0 || done.result == -libc::ENOBUFS) {
-                    self.ring.receive(slot)?;
-                }
+                self.ring.receive_on(slot, done)?;
             }
             About::SendBack(buffer) => self.ring.return_buffer(buffer),
             About::Send(_) => {}

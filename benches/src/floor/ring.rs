@@ -151,6 +151,15 @@ impl Ring {
         self.push(receive.flags(squeue::Flags::BUFFER_SELECT), About::Receive(slot))
     }
 
+    /// Receives again where that has ended: for want of buffers, or as the kernel likes. A connection
+    /// that has ended is left alone.
+    pub(super) fn receive_on(&mut self, slot: u32, done: &Done) -> io::Result<()> {
+        if !done.more && (done.result > 0 || done.result == -libc::ENOBUFS) {
+            self.receive(slot)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn send(&mut self, slot: u32, bytes: &'static [u8]) -> io::Result<()> {
         let send = opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32);
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;

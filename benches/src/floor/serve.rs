@@ -112,10 +112,7 @@ impl Server {
         let About::Receive(slot) = done.about else { return Ok(()) };
         let taken = u64::try_from(done.result).unwrap_or(0);
         self.bytes_in += taken;
-        if !done.more && (taken > 0 || done.result == -libc::ENOBUFS) {
-            self.ring.receive(slot)?;
-        }
-        Ok(())
+        self.ring.receive_on(slot, done)
     }
 
     fn wait(&self) -> Wait {

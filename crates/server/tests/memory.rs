@@ -1,37 +1,15 @@
 //! What an idle connection costs the server in user space, counted at the allocator.
-#![allow(unsafe_code)] // A global allocator that counts is an unsafe trait; it only hands on.
+
+mod live_bytes;
 
 use halfopen_driver::{ConnId, Engine, Event, Heard, Op, Opening, Waker};
 use halfopen_server::{
     Accept, Admission, App, Config, Echo, Handshake, Message, Peer, Rejection, Shard, ShardHandle,
 };
 use halfopen_wheel::Instant;
-use std::alloc::{GlobalAlloc, Layout, System};
+use live_bytes::live;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the duties of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the duties of `dealloc`, and `memory` came from `System`.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -47,7 +25,7 @@ const FRAMES: [&[u8]; 4] = [
 /// Bytes that a shard holds whose `connections` have all spoken and are idle again, beside what
 /// `keep` keeps.
 fn held<A: App, K>(connections: u32, app: A, keep: impl Fn(&ShardHandle) -> K) -> usize {
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = live();
     let config = Config { connections_max: connections, ..Config::default() };
     let (waker, _wake) = Waker::new().unwrap();
     let admission = Arc::new(Admission::new(u64::from(connections)));
@@ -77,7 +55,7 @@ fn held<A: App, K>(connections: u32, app: A, keep: impl Fn(&ShardHandle) -> K) -
     assert_eq!(shard.stats().open, u64::from(connections));
     assert_eq!(shard.stats().messages_sent, u64::from(connections));
     assert_eq!(shard.stats().pings_sent, u64::from(connections));
-    LIVE.load(Ordering::Relaxed) - before
+    live() - before
 }
 
 fn bring_home<A: App>(shard: &mut Shard<A>, now: Instant, ops: &mut Vec<Op>) {

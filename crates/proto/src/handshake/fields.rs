@@ -1,6 +1,6 @@
 //! Header fields (RFC 9110 §5): looking them up, and what may stand in those that we send.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use bytes::BytesMut;
 use httparse::Header;
 
@@ -80,6 +80,18 @@ pub(super) fn write(name: &str, value: &str, out: &mut BytesMut) {
     for part in [name, ": ", value, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
+}
+
+/// Appends the end of an answer's head: the fields that the embedder added, what the body is (plain
+/// text unless they say otherwise) and how long.
+pub(super) fn write_end(added: &[(String, String)], body_len: usize, out: &mut BytesMut) {
+    added.iter().for_each(|(name, value)| write(name, value, out));
+    let names_type = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Type");
+    if !added.iter().any(names_type) {
+        write("Content-Type", "text/plain; charset=utf-8", out);
+    }
+    write("Content-Length", &body_len.to_string(), out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// A field that cannot be sent.

@@ -2,12 +2,11 @@
 
 use super::fields::{self, InvalidHeader};
 use super::head;
-use super::rejection::phrase;
+use super::rejection::write_status_line;
 use super::request::read;
 use super::target::Target;
 use super::{HeadLimits, rules};
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use httparse::{Header, Status};
@@ -112,15 +111,8 @@ impl Answer {
 
     /// Appends all but the body, with `Connection: close`.
     pub fn encode_head(&self, out: &mut BytesMut) {
-        let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, phrase(self.status));
-        out.extend_from_slice(status_line.as_bytes());
+        write_status_line(self.status, out);
         fields::write("Connection", "close", out);
-        self.headers.iter().for_each(|(name, value)| fields::write(name, value, out));
-        let names_type = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Type");
-        if !self.headers.iter().any(names_type) {
-            fields::write("Content-Type", "text/plain; charset=utf-8", out);
-        }
-        fields::write("Content-Length", &self.body.len().to_string(), out);
-        out.extend_from_slice(b"\r\n");
+        fields::write_end(&self.headers, self.body.len(), out);
     }
 }

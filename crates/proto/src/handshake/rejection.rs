@@ -95,8 +95,7 @@ impl Rejection {
     /// Appends the answer, with `Connection: close`. A 405 names the method that is allowed, a 426
     /// the protocol and its version (RFC 9110 §15.5.6 and §15.5.22, RFC 6455 §4.4).
     pub fn encode(&self, out: &mut BytesMut) {
-        let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, phrase(self.status));
-        out.extend_from_slice(status_line.as_bytes());
+        write_status_line(self.status, out);
         match self.status {
             426 => {
                 fields::write("Connection", "close, Upgrade", out);
@@ -108,17 +107,7 @@ impl Rejection {
         if self.status == 405 {
             fields::write("Allow", "GET", out);
         }
-        self.headers.iter().for_each(|(name, value)| fields::write(name, value, out));
-        self.encode_body(out);
-    }
-
-    fn encode_body(&self, out: &mut BytesMut) {
-        let names_type = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Type");
-        if !self.headers.iter().any(names_type) {
-            fields::write("Content-Type", "text/plain; charset=utf-8", out);
-        }
-        fields::write("Content-Length", &(self.reason.len() + 1).to_string(), out);
-        out.extend_from_slice(b"\r\n");
+        fields::write_end(&self.headers, self.reason.len() + 1, out);
         if !self.is_head {
             out.extend_from_slice(self.reason.as_bytes());
             out.extend_from_slice(b"\n");
@@ -126,8 +115,14 @@ impl Rejection {
     }
 }
 
+/// Appends the first line of an answer.
+pub(super) fn write_status_line(status: u16, out: &mut BytesMut) {
+    let line = format!("HTTP/1.1 {status} {}\r\n", phrase(status));
+    out.extend_from_slice(line.as_bytes());
+}
+
 /// What a status is called (RFC 9110 §15).
-pub(super) fn phrase(status: u16) -> &'static str {
+fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",

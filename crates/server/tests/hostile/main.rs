@@ -9,7 +9,8 @@ mod floods;
 mod heads;
 mod kernel;
 mod leaving;
-mod memory;
+#[path = "../live_bytes/mod.rs"]
+mod live_bytes;
 mod readers;
 #[path = "../sockets/rig.rs"]
 #[allow(dead_code, reason = "each test program uses its part")]

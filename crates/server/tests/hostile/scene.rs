@@ -1,6 +1,6 @@
 //! A server under abuse, and somebody living beside the abusers.
 
-use crate::memory::{forget_peak, live, peak};
+use crate::live_bytes::{forget_peak, live, peak};
 use crate::rig::{
     Frame, PATIENCE, PING, PONG, Raw, TEXT, drained, frame, read_head, request, start,
 };

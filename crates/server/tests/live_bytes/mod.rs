@@ -1,4 +1,5 @@
 //! How many bytes live on the heap of this process, and how many did at the most.
+#![allow(dead_code, reason = "each test uses its part")]
 #![allow(unsafe_code)] // A global allocator that counts is an unsafe trait; it only hands on.
 
 use std::alloc::{GlobalAlloc, Layout, System};
