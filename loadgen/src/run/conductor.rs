@@ -17,8 +17,8 @@ const KILL_AFTER: Duration = Duration::from_secs(1);
 /// the usual ones.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What follows the ramp takes the client's core for some milliseconds, in which it sees pings late;
-/// after an interval and so much more, each connection has seen a later one.
+/// To learn the server's sockets takes the client's core for some milliseconds, in which it sees
+/// pings late; an interval and so much more after it, each connection has seen a later one.
 const SETTLED: Duration = Duration::from_millis(100);
 
 /// Where a detection is predicted, the dead are watched that much longer than it says.
@@ -51,6 +51,8 @@ pub(super) struct View {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Ramp,
+    /// The watch has been told to learn the server's sockets; when it has, the next step comes.
+    Mapping,
     /// Messages and pings go on; deaths may be still to come.
     Steady,
     /// The victims are being located.
@@ -72,6 +74,7 @@ enum Stage {
 pub(super) struct Conductor {
     plan: Arc<Plan>,
     stage: Stage,
+    /// When every connection had been tried and, where some are to die, the sockets were known.
     ramp_end: Instant,
     phases: Vec<Span>,
     ended: Option<Ended>,
@@ -100,6 +103,7 @@ impl Conductor {
         }
         match self.stage {
             Stage::Ramp => self.ramp(now, view),
+            Stage::Mapping => self.begin_steady(now),
             Stage::Steady => self.steady(now, view),
             Stage::Choosing => self.choosing(now, view),
             Stage::Dying => self.dying(now, view),
@@ -135,11 +139,18 @@ impl Conductor {
         if !self.has_ramped(view) {
             return Vec::new();
         }
+        if self.plan.kills_total() == 0 {
+            return self.begin_steady(now);
+        }
+        self.stage = Stage::Mapping;
+        vec![Action::Map]
+    }
+
+    fn begin_steady(&mut self, now: Instant) -> Vec<Action> {
         self.ramp_end = now;
         self.enter(now, Phase::Steady);
         self.stage = Stage::Steady;
-        let traffic = Action::Tell(Order::Traffic { from: now });
-        if self.plan.kills_total() > 0 { vec![Action::Map, traffic] } else { vec![traffic] }
+        vec![Action::Tell(Order::Traffic { from: now })]
     }
 
     fn steady(&mut self, now: Instant, view: &View) -> Vec<Action> {
@@ -350,6 +361,15 @@ mod tests {
     }
 
     #[test]
+    fn deaths_wait_an_interval_after_the_sockets_were_mapped_however_long_that_took() {
+        let mut run = Rehearsal::new(Asked { server_ping: pinging(), ..killing() }).with(open(100));
+        run.view.swarms.answered_a_ping = 100;
+        assert_eq!(run.until(Action::Map), Some(0.0));
+        run.now = run.now + secs(4);
+        assert_eq!(run.until(Action::Tell(Order::Choose)), Some(5.1));
+    }
+
+    #[test]
     fn a_table_of_when_deaths_begin_if_not_all_answer() {
         let after = KillAt::After(secs(7));
         for (kill_at, server_ping, expected) in [
@@ -419,7 +439,8 @@ mod tests {
         run.kill_all();
         run.view.all_found = true;
         run.until_the_end().unwrap();
-        assert_eq!(run.now.saturating_since(START), secs(40));
+        let a_step = Duration::from_millis(20);
+        assert_eq!(run.now.saturating_since(START), secs(40) + a_step, "from the mapping's end");
     }
 
     #[test]
