@@ -7,6 +7,9 @@
 //! against the `halfopen` program in turns. `drivers-table` does the same work on each
 //! [driver](drivers), and writes the page. `watch-table` compares what each way of [watching] for
 //! dead peers costs and finds.
+//! [driver](drivers), and writes the page. Two more measure what the living feel: `flood-table`
+//! while a server is flooded by the program `flood`, and `mass-death` when very many die in one
+//! instant ([ordeal]).
 
 pub mod contest;
 #[cfg(target_os = "linux")]
@@ -16,9 +19,13 @@ pub mod drivers;
 #[cfg(target_os = "linux")]
 pub mod echo;
 #[cfg(target_os = "linux")]
+pub mod flood;
+#[cfg(target_os = "linux")]
 pub mod floor;
 #[cfg(target_os = "linux")]
 pub mod million;
+#[cfg(target_os = "linux")]
+pub mod ordeal;
 #[cfg(target_os = "linux")]
 mod process;
 pub mod table;

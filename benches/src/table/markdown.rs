@@ -38,7 +38,7 @@ fn head(table: &Table) -> String {
     head
 }
 
-fn described(machine: &Machine) -> String {
+pub(crate) fn described(machine: &Machine) -> String {
     let place = match machine.vm {
         Some(true) => ", VM",
         Some(false) => ", bare metal",

@@ -12,4 +12,5 @@ mod program;
 mod refused;
 mod report;
 mod serve;
+mod stopped;
 mod wrong_use;

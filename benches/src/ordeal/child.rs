@@ -1,0 +1,85 @@
+//! A process that belongs to a measurement.
+
+use anyhow::{Context, bail, ensure};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A child process, killed with its owner.
+#[derive(Debug)]
+pub struct Child {
+    process: Process,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Child {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = spawned.with_context(|| format!("starting {command:?}"))?;
+        let Some(output) = process.stdout.take() else { bail!("it has no output") };
+        let input = process.stdin.take();
+        Ok(Self { process, input, output: BufReader::new(output) })
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Its next line.
+    ///
+    /// # Errors
+    /// It ended without one.
+    pub fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        ensure!(self.output.read_line(&mut line)? > 0, "it ended without a word");
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Where it listens, by its first line: a word of it is the address, behind `ws://` or alone.
+    ///
+    /// # Errors
+    /// It ended, or says no address.
+    pub fn listens(&mut self) -> anyhow::Result<SocketAddr> {
+        let line = self.line()?;
+        let mut words = line.split(' ').map(|word| word.trim_start_matches("ws://"));
+        let address = words.find_map(|word| word.parse().ok());
+        address.with_context(|| format!("there is no address in {line:?}"))
+    }
+
+    /// Says a line to it, and takes its answer.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn ask(&mut self, question: &str) -> anyhow::Result<String> {
+        let input = self.input.as_mut().context("its input is closed")?;
+        writeln!(input, "{question}")?;
+        self.line()
+    }
+
+    /// All that it says until it ends. Its input ends at once.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn finish(mut self) -> anyhow::Result<String> {
+        self.input = None;
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest)?;
+        let status = self.process.wait()?;
+        ensure!(status.success(), "{status}");
+        Ok(rest)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
