@@ -7,7 +7,7 @@
 //! against the `halfopen` program in turns. `drivers-table` does the same work on each
 //! [driver](drivers), and writes the page. `watch-table` compares what each way of [watching] for
 //! dead peers costs and finds.
-//! [driver](drivers), and writes the page. Two more measure what the living feel: `flood-table`
+//! Two more measure what the living feel: `flood-table`
 //! while a server is flooded by the program `flood`, and `mass-death` when very many die in one
 //! instant ([ordeal]).
 

@@ -46,7 +46,7 @@ impl Account {
         let falls = falls.map(|(_, after)| Instant::from_nanos(after.0));
         let mut falls = falls.filter(|&at| at >= moment);
         let first = falls.next()?;
-        Some((first, falls.last().unwrap_or(first)))
+        Some((first, falls.next_back().unwrap_or(first)))
     }
 }
 
