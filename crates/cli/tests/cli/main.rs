@@ -4,6 +4,7 @@ mod admin;
 mod demo;
 mod doctor;
 mod exposition;
+mod flow;
 mod lab;
 mod load;
 mod log;
