@@ -68,6 +68,12 @@ impl Death {
     pub const fn is_silent(self) -> bool {
         matches!(self, Self::Freeze | Self::Mute | Self::Blackhole)
     }
+
+    /// Whether nothing is left that could acknowledge a segment, so that TCP's own timers find it too
+    /// where they are set.
+    pub const fn takes_the_host(self) -> bool {
+        matches!(self, Self::Blackhole)
+    }
 }
 
 /// Who watches what becomes of victims at the server. Called by several threads.

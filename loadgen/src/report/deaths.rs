@@ -8,6 +8,7 @@ use crate::observer::Sighting;
 use crate::record::Victim;
 use crate::stats::{Ks, MS, Summary};
 use halfopen_wheel::Instant;
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -117,9 +118,14 @@ impl Deaths<'_> {
         }
     }
 
+    /// Whether nobody but the heartbeat can find it, so that the heartbeat tells when.
+    fn is_left_to_the_heartbeat(&self, input: &Input<'_>) -> bool {
+        self.death.is_silent() && !(self.death.takes_the_host() && input.kernel_watches())
+    }
+
     /// What the heartbeat promises for this death.
     pub(super) fn prediction(&self, input: &Input<'_>) -> Option<Prediction> {
-        if !self.death.is_silent() {
+        if !self.is_left_to_the_heartbeat(input) {
             return None;
         }
         Prediction::new(input.plan.server_ping?, input.restarts_per_s())
@@ -134,7 +140,7 @@ impl Deaths<'_> {
             let due = outcome.victim.answered? + patience;
             Some((outcome.detected?.as_nanos() as f64 - due.as_nanos() as f64) / MS)
         };
-        self.death.is_silent().then(|| self.each(residual))
+        self.is_left_to_the_heartbeat(input).then(|| self.each(residual))
     }
 
     fn lateness(&self, input: &Input<'_>) -> Option<Summary> {
@@ -152,7 +158,14 @@ impl Deaths<'_> {
     }
 }
 
+/// The server's settings that have its kernel give up a host.
+const KERNEL_WATCHES: [&str; 2] = ["tcp_keepalive_ms", "tcp_user_timeout_ms"];
+
 impl Input<'_> {
+    fn kernel_watches(&self) -> bool {
+        KERNEL_WATCHES.iter().any(|&name| self.settings.get(name).is_some_and(Value::is_number))
+    }
+
     /// How often other traffic restarts the silence on one connection, for a server whose pings
     /// wait for silence.
     fn restarts_per_s(&self) -> f64 {

@@ -9,6 +9,7 @@ impl Report {
     pub(super) fn say(&self) -> String {
         let mut sentences = vec![self.say_opened()];
         sentences.extend(self.say_deaths());
+        sentences.extend(self.say_unpredicted());
         sentences.extend(self.say_living());
         sentences.extend(self.say_cost());
         sentences.join(" ")
@@ -56,6 +57,18 @@ impl Report {
             _ if detected == killed => format!("All {who} were found{times}."),
             _ => format!("{} of {who} were found in {watched:.0} s{times}.", count(detected)),
         })
+    }
+
+    /// A silent death without a prediction, though the server pings.
+    fn say_unpredicted(&self) -> Option<String> {
+        self.ping_ms()?;
+        let silent = self.figures.deaths.iter().filter(|(death, _)| death.is_silent());
+        let (death, _) = silent.into_iter().find(|(_, block)| block.predicted.is_none())?;
+        let name = death.name();
+        Some(format!(
+            "The server's kernel watched its hosts as well and may have found {name} before the \
+             heartbeat, so nothing is predicted of it."
+        ))
     }
 
     fn say_living(&self) -> Option<String> {

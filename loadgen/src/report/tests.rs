@@ -286,6 +286,25 @@ fn a_ping_that_the_client_saw_late_is_a_doubt() {
 }
 
 #[test]
+fn where_the_kernel_watches_hosts_nothing_is_predicted_of_those_that_are_gone() {
+    let run = Run::new();
+    for setting in ["tcp_keepalive_ms", "tcp_user_timeout_ms"] {
+        let mut input = run.input();
+        input.settings.insert(setting.into(), 500.into());
+        let report = build(&input).0;
+        let predicted = |death| {
+            let block = &report.figures.deaths[&death];
+            (block.predicted.is_some(), block.residual_ms.is_some())
+        };
+        assert_eq!(predicted(Death::Blackhole), (false, false));
+        assert_eq!(predicted(Death::Freeze), (true, true), "its kernel still acknowledges");
+        assert!(report.finding.contains("nothing is predicted"), "{}", report.finding);
+        input.settings.insert(setting.into(), serde_json::Value::Null);
+        assert!(!build(&input).0.finding.contains("nothing is predicted"));
+    }
+}
+
+#[test]
 fn bursts_are_counted_while_all_are_open_and_none_has_died() {
     let mut run = Run::new();
     let bursts = |run: &Run| build(&run.input()).0.figures.pings.server.burst_ratio_100ms;
