@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, WATCHED_FOR_ROOM};
 use super::driver::{Driver, News};
-use super::poll::{HANGUP, INPUT, Key, Mask};
+use super::poll::{INPUT, Key, Mask};
 use crate::socket::{self, Blocking};
 use crate::{Cause, ConnId, Opening, Token};
 use halfopen_wheel::Instant;
@@ -104,7 +104,7 @@ impl Driver {
         connection.connecting = false;
         // Bytes or an end right behind the answer have no other edge than this one. They are
         // looked at when the engine has been told of the connection.
-        connection.hung_up = mask.intersects(HANGUP);
+        connection.note(mask);
         if mask.intersects(INPUT) {
             self.carry_over(id);
         }

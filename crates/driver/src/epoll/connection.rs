@@ -20,7 +20,9 @@ pub(super) struct Connection {
     /// It stands in the backlog.
     carried: bool,
     /// The peer's end was told, and may have bytes before it.
-    pub(super) hung_up: bool,
+    hung_up: bool,
+    /// The peer marks bytes as urgent. A read ends at the mark, whatever stands behind it.
+    urgent: bool,
     /// It is watched for room, too.
     output_watched: bool,
     fin: Fin,
@@ -49,7 +51,7 @@ enum Fin {
 }
 
 /// What a connection is watched for from its beginning, and what for once it had to wait for room.
-pub(super) const WATCHED: Mask = Mask::IN.union(Mask::RDHUP).union(Mask::ET);
+pub(super) const WATCHED: Mask = Mask::IN.union(Mask::PRI).union(Mask::RDHUP).union(Mask::ET);
 pub(super) const WATCHED_FOR_ROOM: Mask = WATCHED.union(Mask::OUT);
 
 /// What lets a send go on: room, or an error that ends it.
@@ -63,6 +65,7 @@ impl Connection {
             paused: false,
             carried: false,
             hung_up: false,
+            urgent: false,
             output_watched: false,
             fin: Fin::Unwanted,
             ending: None,
@@ -88,6 +91,12 @@ impl Connection {
     /// A chunk that waited when the end came.
     pub(super) fn take_home(&mut self) -> Option<Sending> {
         self.waiting.take().map(|sending| *sending)
+    }
+
+    /// Keeps what later reads have to know of what epoll has told.
+    pub(super) fn note(&mut self, mask: Mask) {
+        self.hung_up |= mask.intersects(HANGUP);
+        self.urgent |= mask.intersects(Mask::PRI);
     }
 
     /// What the end of one that is not read means. An error has no other sign here than a hang-up
@@ -124,16 +133,22 @@ impl Driver {
         let Some(connection) = self.table.open(id).filter(|connection| !connection.closing) else {
             return false;
         };
-        connection.hung_up |= mask.intersects(HANGUP);
-        if connection.paused && mask.intersects(HANGUP) && connection.ending.is_none() {
-            let cause = connection.cause_of_end(mask);
-            self.end(id, cause);
-            return false;
-        }
+        connection.note(mask);
+        // Room has no other edge than this one, also where the same event tells of the end: a chunk
+        // that the end waits for would stay.
         if mask.intersects(ROOM)
             && let Some(sending) = connection.waiting.take()
         {
             self.push(id, *sending);
+        }
+        let Some(connection) = self.table.open(id).filter(|connection| !connection.has_ended())
+        else {
+            return false;
+        };
+        if connection.paused && mask.intersects(HANGUP) {
+            let cause = connection.cause_of_end(mask);
+            self.end(id, cause);
+            return false;
         }
         mask.intersects(INPUT)
     }
@@ -152,9 +167,9 @@ impl Driver {
         match socket::receive(&connection.socket, &mut self.buffer) {
             Ok(0) => self.end(id, Cause::Fin),
             Ok(length) => {
-                // A read that filled the buffer may have left something, and behind the last bytes
-                // of a peer that hung up stands its end.
-                if length == self.buffer.len() || connection.hung_up {
+                // A read that filled the buffer may have left something, and so may one that ended
+                // at an urgent byte; behind the last bytes of a peer that hung up stands its end.
+                if length == self.buffer.len() || connection.hung_up || connection.urgent {
                     self.carry_over(id);
                 }
                 self.counters.bytes_in.add(length as u64);

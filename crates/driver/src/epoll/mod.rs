@@ -17,8 +17,9 @@
 //!
 //! All bytes are received into the one buffer of the thread, in the moment in which they are handed
 //! over. A read that does not fill it has emptied the socket, and what comes later has an edge of
-//! its own. A connection gets one buffer in a turn; one that filled it waits in the backlog for its
-//! next, behind the others.
+//! its own. (But a read ends before a byte that the peer has marked as urgent: who does that is read
+//! until nothing is left.) A connection gets one buffer in a turn; one that filled it waits in the
+//! backlog for its next, behind the others.
 //!
 //! A chunk is sent at once. What the kernel does not take waits in the connection for the edge that
 //! tells of room.

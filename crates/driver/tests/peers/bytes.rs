@@ -4,11 +4,13 @@ use crate::drivers::Driver;
 use crate::rig::{Rig, Seen, own, reset};
 use bytes::Bytes;
 use halfopen_driver::{Cause, Chunk, Op, Severance};
+use socket2::SockRef;
 use std::io::{Read, Write};
 
 on_every_driver! {
     bytes_go_both_ways_in_order,
     a_chunk_greater_than_the_kernels_buffer_is_sent_whole,
+    what_stands_behind_an_urgent_byte_is_handed_over,
     a_paused_connection_is_not_read_but_its_end_is_told,
     a_shutdown_sends_fin_after_the_send_and_bytes_still_arrive,
     a_severed_connection_hears_nothing_until_it_is_mended,
@@ -48,6 +50,22 @@ fn a_chunk_greater_than_the_kernels_buffer_is_sent_whole(driver: Driver) {
         assert_eq!(back, chunk);
         assert_eq!(rig.next(), Seen::Sent(id, chunk.len()));
     }
+    rig.stop();
+}
+
+/// A read ends before the urgent byte, which is handed over to nobody, though more stands behind it.
+fn what_stands_behind_an_urgent_byte_is_handed_over(driver: Driver) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, id) = rig.peer();
+    // All of it is there before the first read.
+    rig.wish([Op::Pause { id }, Op::Locate { id }]);
+    assert!(matches!(rig.next(), Seen::Located(..)));
+    peer.write_all(b"before").unwrap();
+    SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+    peer.write_all(b"behind").unwrap();
+    rig.nothing_for_a_while();
+    rig.wish([Op::Resume { id }]);
+    assert_eq!(rig.received(id, 12), b"beforebehind");
     rig.stop();
 }
 

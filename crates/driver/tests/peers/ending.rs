@@ -1,17 +1,19 @@
 //! Ends of connections, and of the run.
 
 use crate::drivers::Driver;
-use crate::rig::{PATIENCE, Rig, Seen, config, connect, fill, own, reset, unanswering};
-use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op};
+use crate::rig::{A_WHILE, PATIENCE, Rig, Seen, config, connect, fill, own, reset, unanswering};
+use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Severance};
 use halfopen_wheel::Instant;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 
 on_every_driver! {
     a_fin_and_a_reset_end_a_connection_each_by_its_name,
     a_reset_right_behind_bytes_is_told,
+    a_reset_that_was_lost_is_told_by_the_next_send,
     a_reset_during_a_send_brings_the_chunk_home_first,
+    room_and_a_fin_in_one_moment_bring_the_chunk_of_a_paused_connection_home,
     an_abort_during_a_send_brings_the_chunk_home_first_and_resets_the_peer,
     after_an_abort_nothing_is_carried_out_any_more,
     a_send_that_crosses_with_the_end_comes_home_or_is_gone_with_it,
@@ -53,6 +55,21 @@ fn a_reset_right_behind_bytes_is_told(driver: Driver) {
     rig.stop();
 }
 
+/// RST is sent once: where it was lost, nobody knows before something is said.
+fn a_reset_that_was_lost_is_told_by_the_next_send(driver: Driver) {
+    let rig = Rig::new(driver, 4);
+    let (peer, id) = rig.peer();
+    rig.wish([Op::Sever { id, how: Severance::Drop }, Op::Probe { id }]);
+    assert_eq!(rig.next(), Seen::Probed(id, 0));
+    reset(peer);
+    rig.wish([Op::Sever { id, how: Severance::Undrop }]);
+    rig.nothing_for_a_while();
+    rig.wish([Op::Send { id, chunk: own(b"anybody?") }]);
+    assert_eq!(rig.next(), Seen::Sent(id, 8));
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Reset));
+    rig.stop();
+}
+
 fn a_reset_during_a_send_brings_the_chunk_home_first(driver: Driver) {
     let rig = Rig::new(driver, 4);
     let (peer, id) = rig.peer();
@@ -60,6 +77,23 @@ fn a_reset_during_a_send_brings_the_chunk_home_first(driver: Driver) {
     reset(peer);
     assert!(matches!(rig.next(), Seen::Sent(of, _) if of == id));
     assert_eq!(rig.next(), Seen::Closed(id, Cause::Reset));
+    rig.stop();
+}
+
+fn room_and_a_fin_in_one_moment_bring_the_chunk_of_a_paused_connection_home(driver: Driver) {
+    let rig = Rig::new(driver, 4);
+    let (mut peer, id) = rig.peer();
+    fill(&rig, id);
+    rig.wish([Op::Pause { id }, Op::Locate { id }]);
+    assert!(matches!(rig.next(), Seen::Located(..)));
+    rig.amid_a_call(|| {
+        peer.set_read_timeout(Some(A_WHILE)).unwrap();
+        let error = std::io::copy(&mut peer, &mut std::io::sink()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        peer.shutdown(Shutdown::Write).unwrap();
+    });
+    assert_eq!(rig.next(), Seen::Sent(id, halfopen_driver::CHUNK_MAX));
+    assert_eq!(rig.next(), Seen::Closed(id, Cause::Fin));
     rig.stop();
 }
 

@@ -122,6 +122,14 @@ impl Rig {
         self.waker.wake();
     }
 
+    /// Does something while the driver's thread stands still in the engine.
+    pub(crate) fn amid_a_call(&self, act: impl FnOnce()) {
+        let _held = self.wishes.lock().unwrap();
+        self.waker.wake();
+        std::thread::sleep(A_WHILE);
+        act();
+    }
+
     pub(crate) fn next(&self) -> Seen {
         self.seen.recv_timeout(PATIENCE).expect("an event")
     }
