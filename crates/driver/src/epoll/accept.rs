@@ -9,7 +9,8 @@
 //! between its last sleep and that nothing has been done that could have shut its door.
 
 use super::connection::{Connection, WATCHED};
-use super::driver::{Driver, News};
+use super::driver::Driver;
+use super::news::News;
 use super::poll::{Key, Mask};
 use crate::Opening;
 use crate::socket::{self, Blocking};
@@ -136,7 +137,7 @@ impl Driver {
         let Some(connection) = self.table.open(id) else { return };
         self.counters.syscalls.add(1);
         match self.poll.add(&connection.socket, Key::Connection(id), WATCHED) {
-            Ok(()) => self.news.push_back(News::Opened(id, Opening::Accepted)),
+            Ok(()) => self.news.push(News::Opened(id, Opening::Accepted)),
             // The user watches as many descriptors as the system allows (fs.epoll), or there is no
             // memory: this one is lost, and the next ones may have more luck.
             Err(_) => {

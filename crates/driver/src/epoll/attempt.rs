@@ -1,7 +1,8 @@
 //! Outgoing connects.
 
 use super::connection::{Connection, WATCHED_FOR_ROOM};
-use super::driver::{Driver, News};
+use super::driver::Driver;
+use super::news::News;
 use super::poll::{INPUT, Key, Mask};
 use crate::socket::{self, Blocking};
 use crate::{Cause, ConnId, Opening, Token};
@@ -49,7 +50,7 @@ impl Driver {
     ) {
         match self.attempt(to, from) {
             Ok(id) => self.attempts.insert(token, id, deadline),
-            Err(cause) => self.news.push_back(News::Refused(token, cause)),
+            Err(cause) => self.news.push(News::Refused(token, cause)),
         }
     }
 
@@ -78,7 +79,7 @@ impl Driver {
     pub(super) fn give_up(&mut self, token: Token, cause: Cause) {
         if let Some(id) = self.attempts.remove(token) {
             self.table.remove(id);
-            self.news.push_back(News::Refused(token, cause));
+            self.news.push(News::Refused(token, cause));
         }
     }
 
@@ -109,6 +110,6 @@ impl Driver {
             self.carry_over(id);
         }
         self.attempts.remove(token);
-        self.news.push_back(News::Opened(id, Opening::Connected(token)));
+        self.news.push(News::Opened(id, Opening::Connected(token)));
     }
 }

@@ -4,7 +4,8 @@
 //! *abruptly*: it is broken off at once, and a chunk that waits for room comes home unsent. Either
 //! way its place in the table is given back in the moment in which the engine is told.
 
-use super::driver::{Driver, News};
+use super::driver::Driver;
+use super::news::News;
 use super::poll::{HANGUP, INPUT, Key, Mask};
 use crate::{CHUNK_MAX, Cause, Chunk, ConnId, socket};
 use halfopen_wheel::{Instant, clock};
@@ -32,6 +33,8 @@ pub(super) struct Connection {
     closing: bool,
     /// What waits for room in the kernel. Most chunks never do.
     waiting: Option<Box<Sending>>,
+    /// The number of the news that tells of the last send.
+    sent: u64,
 }
 
 /// A chunk on its way.
@@ -71,6 +74,7 @@ impl Connection {
             ending: None,
             closing: false,
             waiting: None,
+            sent: 0,
         }
     }
 
@@ -182,6 +186,16 @@ impl Driver {
         None
     }
 
+    /// A send to it that the engine has not been told of.
+    pub(super) fn take_sent(&mut self, id: ConnId) -> Option<(Chunk, Instant)> {
+        let number = self.table.open(id)?.sent;
+        self.news.take_sent(id, number)
+    }
+
+    pub(super) fn is_aborted(&mut self, id: ConnId) -> bool {
+        self.table.open(id).is_none_or(|connection| connection.ending == Some(Cause::Aborted))
+    }
+
     /// Looks at it once more in the next turn.
     pub(super) fn carry_over(&mut self, id: ConnId) {
         if let Some(connection) = self.table.open(id)
@@ -236,7 +250,8 @@ impl Driver {
         let pushed = connection.push(&mut sending, |taken| counters.bytes_out.add(taken as u64));
         match pushed {
             Ok(true) => {
-                self.news.push_back(News::Sent(id, sending.chunk, sending.at));
+                connection.sent = self.news.next_number();
+                self.news.push(News::Sent(id, sending.chunk, sending.at));
                 self.on_home(id);
             }
             Ok(false) => {
@@ -244,7 +259,7 @@ impl Driver {
                 self.watch_output(id);
             }
             Err(errno) => {
-                self.news.push_back(News::Sent(id, sending.chunk, sending.at));
+                self.news.push(News::Sent(id, sending.chunk, sending.at));
                 self.end(id, Cause::from_errno(errno.raw_os_error()));
             }
         }
@@ -302,6 +317,6 @@ impl Driver {
             socket::disconnect(&connection.socket);
         }
         connection.closing = true;
-        self.news.push_back(News::Closed(id));
+        self.news.push(News::Closed(id));
     }
 }

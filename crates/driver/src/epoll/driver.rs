@@ -3,12 +3,10 @@
 use super::accept::Door;
 use super::attempt::Attempts;
 use super::connection::Connection;
+use super::news::{News, Waiting};
 use super::poll::{Key, Mask, Poll};
 use crate::table::Table;
-use crate::{
-    Cause, Chunk, Config, ConnId, Counters, Ends, Error, INDEX_MAX, Op, Opening, Token, WakeSource,
-    socket,
-};
+use crate::{Cause, Config, ConnId, Counters, Error, INDEX_MAX, Op, WakeSource, socket};
 use halfopen_wheel::{Instant, clock};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -19,26 +17,13 @@ use std::sync::Arc;
 /// make no fewer cycles a byte, and the others wait for longer.
 const BUFFER: usize = 16 * 1024;
 
-/// What the engine is to be told: [`Event`](crate::Event), but for bytes.
-#[derive(Debug)]
-pub(super) enum News {
-    Started,
-    Opened(ConnId, Opening),
-    Refused(Token, Cause),
-    Sent(ConnId, Chunk, Instant),
-    Probed(ConnId, u32),
-    Located(ConnId, Option<Ends>),
-    Closed(ConnId),
-    Woken,
-}
-
 /// All that a run holds but the engine.
 pub(super) struct Driver {
     pub(super) poll: Poll,
     pub(super) table: Table<Connection>,
     pub(super) attempts: Attempts,
     pub(super) door: Door,
-    pub(super) news: VecDeque<News>,
+    pub(super) news: Waiting,
     /// Those that may have more to read than they have handed over.
     pub(super) backlog: VecDeque<ConnId>,
     pub(super) buffer: Box<[u8]>,
@@ -61,12 +46,14 @@ impl Driver {
         let poll = Poll::new().map_err(|errno| failed("making an epoll instance", errno))?;
         poll.add(config.wake.as_fd(), Key::Waker, Mask::IN)
             .map_err(|errno| failed("watching the waker", errno))?;
+        let mut news = Waiting::default();
+        news.push(News::Started);
         Ok(Self {
             poll,
             table: Table::new(config.connections_max.min(INDEX_MAX + 1)),
             attempts: Attempts::default(),
             door: Door::new(config.listener, config.listener_shared),
-            news: VecDeque::from([News::Started]),
+            news,
             backlog: VecDeque::new(),
             buffer: vec![0; BUFFER].into(),
             counters: config.counters,
@@ -83,7 +70,7 @@ impl Driver {
             Key::Waker => {
                 self.counters.syscalls.add(1);
                 self.wake.clear();
-                self.news.push_back(News::Woken);
+                self.news.push(News::Woken);
             }
             Key::Connection(id) if self.table.open(id).is_some() => {
                 return self.on_ready(id, mask).then_some(id);
@@ -119,7 +106,7 @@ impl Driver {
     fn ask(&mut self, id: ConnId, question: impl FnOnce(&std::os::fd::OwnedFd) -> News) {
         if let Some(connection) = self.table.open(id).filter(|connection| !connection.has_ended()) {
             self.counters.syscalls.add(1);
-            self.news.push_back(question(&connection.socket));
+            self.news.push(question(&connection.socket));
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! `turn` is the loop: what epoll tells, then what was carried over, then what the engine is told,
 //! then what is due. `connection` is the life of a connection, `attempt` and `accept` its
-//! beginnings, `poll` the epoll instance.
+//! beginnings, `poll` the epoll instance, `news` what the engine is to be told.
 //!
 //! Every connection is registered *edge-triggered*, once, and is in most lives never touched again:
 //! one epoll_ctl for each connection, and none for each pause, resume, or send that finds the
@@ -22,7 +22,8 @@
 //! backlog for its next, behind the others.
 //!
 //! A chunk is sent at once. What the kernel does not take waits in the connection for the edge that
-//! tells of room.
+//! tells of room. That a chunk has gone is told before bytes of the same connection, which may be the
+//! answer to it.
 //!
 //! # How far it has listened
 //!
@@ -35,6 +36,7 @@ mod accept;
 mod attempt;
 mod connection;
 mod driver;
+mod news;
 mod poll;
 mod turn;
 

@@ -1,6 +1,7 @@
 //! The loop: what has happened, what the engine is told, what is due, and the wait.
 
-use super::driver::{Driver, News, failed};
+use super::driver::{Driver, failed};
+use super::news::News;
 use super::poll::Wait;
 use crate::ring::silence::Silence;
 use crate::{ConnId, Engine, Error, Event, Op};
@@ -97,6 +98,13 @@ impl<E: Engine> Turns<'_, E> {
         }
         let Some(length) = self.driver.read(id) else { return };
         self.driver.now = clock::now();
+        // What has come may be the answer to it.
+        if let Some((chunk, at)) = self.driver.take_sent(id) {
+            self.tell(Event::Sent { id, chunk, at });
+            if self.driver.stopped || self.driver.is_aborted(id) {
+                return;
+            }
+        }
         self.driver.counters.events.add(1);
         let (now, bytes) = (self.driver.now, &mut self.driver.buffer[..length]);
         self.engine.on_event(now, Event::Received { id, bytes }, &mut self.ops);
@@ -110,7 +118,7 @@ impl<E: Engine> Turns<'_, E> {
             if told % NEWS_PER_CLOCK == 0 {
                 self.driver.now = clock::now();
             }
-            let Some(news) = self.driver.news.pop_front() else { return };
+            let Some(news) = self.driver.news.pop() else { return };
             match news {
                 News::Started => self.tell(Event::Started),
                 News::Opened(id, by) => self.tell(Event::Opened { id, by }),
@@ -120,6 +128,7 @@ impl<E: Engine> Turns<'_, E> {
                 News::Located(id, ends) => self.tell(Event::Located { id, ends }),
                 News::Closed(id) => self.close(id),
                 News::Woken => self.tell(Event::Woken),
+                News::Told => {}
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Deadlines, and how far a driver has listened.
 
 use crate::drivers::Driver;
-use crate::rig::{config, own};
-use halfopen_driver::{Engine, Event, Heard, Op};
+use crate::rig::{A_WHILE, config, own};
+use halfopen_driver::{ConnId, Engine, Event, Heard, Op};
 use halfopen_wheel::{Instant, clock};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,64 @@ use std::time::Duration;
 
 on_every_driver! {
     what_arrived_before_heard_until_has_been_handed_over,
+    a_send_is_told_before_the_answer_to_it,
     a_deadline_may_move_earlier_and_is_repeated_while_it_stays_in_the_past,
+}
+
+/// Asks at a deadline, and stands still until the answer is there.
+#[derive(Default)]
+struct Asking {
+    open: Option<ConnId>,
+    asked: bool,
+    deadline: Option<Instant>,
+    told: Vec<&'static str>,
+}
+
+impl Engine for Asking {
+    fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => ops.push(Op::Accept(true)),
+            Event::Opened { id, .. } => {
+                self.open = Some(id);
+                self.deadline = Some(now);
+            }
+            Event::Sent { .. } => self.told.push("sent"),
+            Event::Received { .. } => {
+                self.told.push("answered");
+                ops.push(Op::Stop);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_deadline(&mut self, _now: Instant, _heard: Heard, ops: &mut Vec<Op>) {
+        let id = self.open.expect("it has a deadline once a connection is open");
+        if std::mem::replace(&mut self.asked, true) {
+            std::thread::sleep(A_WHILE);
+            self.deadline = None;
+        } else {
+            ops.push(Op::Send { id, chunk: own(b"?") });
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}
+
+fn a_send_is_told_before_the_answer_to_it(driver: Driver) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let answer = std::thread::spawn(move || {
+        peer.read_exact(&mut [0]).unwrap();
+        peer.write_all(b"!").unwrap();
+        peer
+    });
+    let (_waker, config) = config(1, Some(Arc::new(listener)));
+    let mut engine = Asking::default();
+    driver.run(&mut engine, config).unwrap();
+    assert_eq!(engine.told, ["sent", "answered"]);
+    drop(answer.join().unwrap());
 }
 
 /// Stalls every now and then, and holds the driver to its word at each deadline.
