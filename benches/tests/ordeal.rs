@@ -58,8 +58,10 @@ fn all_victims_are_found_and_the_living_are_measured() {
     for run in [falling, gathered] {
         assert_eq!((&run["found"], &run["lost"]), (&200.into(), &0.into()), "{run}");
         assert_eq!(run["lateness"]["count"], 200);
-        assert!(run["echo_quiet"]["p50_ms"].is_number(), "{run}");
-        assert!(run["echo_during"]["p50_ms"].is_number(), "{run}");
+        for echo in ["echo_quiet", "echo_during"] {
+            // No echo over loopback takes less than a microsecond.
+            assert!(run[echo]["p50_ms"].as_f64() > Some(0.001), "{run}");
+        }
         assert!(run["first_freed_ms"].as_f64() >= Some(250.0), "not before their time: {run}");
     }
     let over = |run: &Value| run["freed_over_ms"].as_f64().unwrap();
