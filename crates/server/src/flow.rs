@@ -22,7 +22,17 @@ use std::mem::take;
 
 impl Peer<'_> {
     /// Whether a message of `len` bytes may be queued. If not, the policy has been carried out.
+    #[inline]
     pub(crate) fn make_room(&mut self, len: usize) -> Delivery {
+        let little_waits = self.session.queued() <= self.shared.config.output_max;
+        if little_waits && self.session.phase == Phase::Open {
+            return Delivery::Queued;
+        }
+        self.make_room_by_policy(len)
+    }
+
+    #[cold]
+    fn make_room_by_policy(&mut self, len: usize) -> Delivery {
         if self.session.phase != Phase::Open {
             return Delivery::Closing;
         }

@@ -45,7 +45,11 @@ pub(crate) struct Work {
     pub(crate) held: BytesMut,
     /// Pongs jump the queue.
     pongs: BytesMut,
+    /// Chunks that are cut off.
     chunks: VecDeque<Chunk>,
+    /// Behind them the one that still grows.
+    tail: BytesMut,
+    /// The bytes of both.
     queued: usize,
 }
 
@@ -78,9 +82,14 @@ impl Work {
 
     /// Appends a message, in fragments if it is longer than a chunk.
     pub(crate) fn message(&mut self, conn: &mut Connection, message: Message<'_>, pool: &mut Pool) {
+        let len = message.as_bytes().len();
+        if len <= FRAGMENT_MAX {
+            self.append(HEADER_MAX + len, pool, |out| conn.encode(message, [0; 4], out));
+            return;
+        }
         for fragment in message.fragments(FRAGMENT_MAX) {
             self.append(HEADER_MAX + fragment.payload().len(), pool, |out| {
-                conn.encode_fragment(fragment, [0; 4], out);
+                conn.encode_fragment(fragment, [0; 4], out)
             });
         }
     }
@@ -92,22 +101,44 @@ impl Work {
         pool: &mut Pool,
         encode: impl FnOnce(&mut BytesMut) -> R,
     ) -> R {
-        let has_room =
-            |tail: &Chunk| matches!(tail, Chunk::Own(tail) if tail.len() + len <= CHUNK_MAX);
-        if !self.chunks.back().is_some_and(has_room) {
-            self.chunks.push_back(Chunk::Own(pool.lend()));
+        let before = self.tail.len();
+        if before == 0 || before + len > CHUNK_MAX {
+            return self.append_to_another(pool, encode);
         }
-        let Some(Chunk::Own(tail)) = self.chunks.back_mut() else {
-            unreachable!("there is a tail of our own")
-        };
-        let before = tail.len();
-        let result = encode(tail);
-        self.queued += tail.len() - before;
-        assert!(tail.len() <= CHUNK_MAX, "a chunk is at most CHUNK_MAX long");
-        if let Some(empty) = self.chunks.pop_back_if(|tail| tail.as_bytes().is_empty()) {
-            pool.give_chunk(empty);
+        let result = encode(&mut self.tail);
+        self.queued += self.tail.len() - before;
+        assert!(self.tail.len() <= CHUNK_MAX, "a chunk is at most CHUNK_MAX long");
+        result
+    }
+
+    fn append_to_another<R>(
+        &mut self,
+        pool: &mut Pool,
+        encode: impl FnOnce(&mut BytesMut) -> R,
+    ) -> R {
+        self.cut();
+        self.tail = pool.lend();
+        let result = encode(&mut self.tail);
+        self.queued += self.tail.len();
+        assert!(self.tail.len() <= CHUNK_MAX, "a chunk is at most CHUNK_MAX long");
+        if self.tail.is_empty() {
+            pool.give(std::mem::take(&mut self.tail));
         }
         result
+    }
+
+    /// The tail grows no more.
+    fn cut(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(Chunk::Own(std::mem::take(&mut self.tail)));
+        }
+    }
+
+    /// Appends a chunk as it is.
+    fn push(&mut self, chunk: Chunk) {
+        self.cut();
+        self.queued += chunk.as_bytes().len();
+        self.chunks.push_back(chunk);
     }
 
     /// Has `encode` append an answer of HTTP, however long it is: it has no frames, and may be cut
@@ -119,24 +150,21 @@ impl Work {
     ) -> R {
         let mut rest = pool.lend();
         let result = encode(&mut rest);
-        self.queued += rest.len();
         while rest.len() > CHUNK_MAX {
-            self.chunks.push_back(Chunk::Own(rest.split_to(CHUNK_MAX)));
+            self.push(Chunk::Own(rest.split_to(CHUNK_MAX)));
         }
         if rest.is_empty() {
             pool.give(rest);
         } else {
-            self.chunks.push_back(Chunk::Own(rest));
+            self.push(Chunk::Own(rest));
         }
         result
     }
 
     /// Appends the body of an answer of HTTP.
     pub(crate) fn body_of_http(&mut self, mut body: Bytes) {
-        self.queued += body.len();
         while !body.is_empty() {
-            let piece = body.split_to(body.len().min(CHUNK_MAX));
-            self.chunks.push_back(Chunk::Shared(piece));
+            self.push(Chunk::Shared(body.split_to(body.len().min(CHUNK_MAX))));
         }
     }
 
@@ -145,11 +173,10 @@ impl Work {
     /// each would cost more than the copy.
     pub(crate) fn frame(&mut self, frame: &Frame, pool: &mut Pool) {
         for piece in frame.pieces() {
-            if piece.len() <= COPIED_MAX && !self.chunks.is_empty() {
+            if piece.len() <= COPIED_MAX && self.queued > 0 {
                 self.append(piece.len(), pool, |out| out.extend_from_slice(&piece));
             } else {
-                self.queued += piece.len();
-                self.chunks.push_back(Chunk::Shared(piece));
+                self.push(Chunk::Shared(piece));
             }
         }
     }
@@ -173,7 +200,9 @@ impl Work {
 
     /// The chunk that goes next.
     pub(crate) fn pop(&mut self) -> Option<Chunk> {
-        let chunk = self.chunks.pop_front()?;
+        let tail = &mut self.tail;
+        let the_tail = || (!tail.is_empty()).then(|| Chunk::Own(std::mem::take(tail)));
+        let chunk = self.chunks.pop_front().or_else(the_tail)?;
         self.queued -= chunk.as_bytes().len();
         Some(chunk)
     }
