@@ -1,5 +1,5 @@
 use crate::{Config, Engine, Error, epoll, ring, tokio};
-use io_uring::IoUring;
+use ring::Features;
 
 /// Which driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl DriverKind {
     /// asked for a ring: some seccomp profiles kill who tries.
     pub fn resolve(self) -> Choice {
         match self {
-            Self::Auto => match try_ring() {
+            Self::Auto => match try_driver() {
                 Ok(()) => Choice { driver: Self::IoUring, refused: None },
                 Err(error) => Choice { driver: Self::Epoll, refused: Some(error) },
             },
@@ -70,11 +70,12 @@ impl DriverKind {
     }
 }
 
-/// Whether the kernel gives this process a ring. One that is only too large for its limits is given:
-/// then its error names the limit.
-fn try_ring() -> Result<(), Error> {
-    match IoUring::new(8) {
-        Err(error) if error.raw_os_error() != Some(libc::ENOMEM) => Err(Error::RingRefused(error)),
-        _ => Ok(()),
+/// Whether the kernel gives this process all that the driver on io_uring cannot do without: a ring
+/// alone may be had where buffers or the wait are refused. One that is only too large for the
+/// process's limits counts as given: then the driver's error names the limit.
+fn try_driver() -> Result<(), Error> {
+    match ring::probe(Features::NONE) {
+        Ok(_) | Err(Error::LockedMemory(_)) => Ok(()),
+        Err(error) => Err(error),
     }
 }

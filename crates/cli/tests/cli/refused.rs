@@ -5,6 +5,7 @@
 
 use crate::program::{Ran, Served, halfopen};
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -12,8 +13,13 @@ use std::process::Command;
 const FIRST: u32 = 425;
 const LAST: u32 = 427;
 
-/// Puts the filter on `command`.
+/// Refuses all of io_uring to `command`.
 fn without_io_uring(command: &mut Command, errno: i32) -> &mut Command {
+    without_calls(command, FIRST..=LAST, errno)
+}
+
+/// Puts the filter on `command`: these calls are answered with `errno`.
+fn without_calls(command: &mut Command, calls: RangeInclusive<u32>, errno: i32) -> &mut Command {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let jump = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter {
         jt,
@@ -23,8 +29,8 @@ fn without_io_uring(command: &mut Command, errno: i32) -> &mut Command {
     // The number of the call is the first word of what a filter is given.
     let mut filter = [
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        jump(libc::BPF_JGE, FIRST, 0, 2),
-        jump(libc::BPF_JGT, LAST, 1, 0),
+        jump(libc::BPF_JGE, *calls.start(), 0, 2),
+        jump(libc::BPF_JGT, *calls.end(), 1, 0),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
     ];
@@ -52,6 +58,22 @@ fn auto_takes_epoll_and_says_so_in_a_line() {
         let notes: Vec<_> = ran.err.lines().filter(|line| line.starts_with("note: ")).collect();
         let [note] = notes[..] else { panic!("{ran:?}") };
         assert!(note.contains("refuses io_uring") && note.ends_with("epoll instead"), "{note}");
+    }
+}
+
+/// A ring can be had there, and nothing be done with it.
+#[test]
+fn auto_takes_epoll_where_a_ring_is_of_no_use_and_says_why() {
+    for call in [LAST - 1, LAST] {
+        let mut command = halfopen(&["serve", "--listen=127.0.0.1:0", "--drain=0s"]);
+        let server = Served::run(without_calls(&mut command, call..=call, libc::EINVAL));
+        assert!(server.line.contains(" driver=epoll "), "{}", server.line);
+        let ran = server.end(&[rustix::process::Signal::TERM]);
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        let note = ran.err.lines().find(|line| line.ends_with("epoll instead"));
+        let note = note.unwrap_or_else(|| panic!("{ran:?}"));
+        let says_why = note.contains("io_uring") && note.contains("Invalid argument");
+        assert!(note.starts_with("note: ") && says_why, "{note}");
     }
 }
 

@@ -29,7 +29,8 @@ pub struct Probe {
 /// asked once in the life of the process.
 ///
 /// # Errors
-/// As [`run`](super::run) where the kernel gives no ring at all.
+/// As [`run`](super::run) where the kernel gives no ring at all, or refuses to register its buffers
+/// or to wait on it.
 pub fn probe(without: Features) -> Result<Probe, Error> {
     static KERNEL: OnceLock<Vec<Fallback>> = OnceLock::new();
     let lacks = match KERNEL.get() {
@@ -78,7 +79,7 @@ fn ask_the_kernel() -> Result<Vec<Fallback>, Error> {
         let [_, _, plain] = rungs;
         return Err(plain.err().expect("none of them is a ring"));
     };
-    if let Err(errno) = try_multishot(ladder[at]) {
+    if let Err(errno) = try_multishot(ladder[at])? {
         lack(Feature::Multishot, errno);
     }
     if let Err(error) = Queue::new(TINY, ladder[at].with(Feature::Direct), 1, Arc::default()) {
@@ -94,19 +95,20 @@ fn ring(features: Features) -> Result<Queue, Error> {
     Queue::new(TINY, features, 0, Arc::default())
 }
 
-/// Whether a receive goes on after its first byte; if not, the kernel's word for it.
-fn try_multishot(features: Features) -> Result<(), i32> {
-    let raw = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EINVAL);
-    let mut queue = ring(features.with(Feature::Multishot)).map_err(|error| errno(&error))?;
-    let (ours, mut theirs) = UnixStream::pair().map_err(raw)?;
-    theirs.write_all(b"?").map_err(raw)?;
+/// Whether a receive goes on after its first byte; if not, the kernel's word for it. An error where
+/// not even a receive can be tried.
+fn try_multishot(features: Features) -> Result<Result<(), i32>, Error> {
+    let failed = |error| Error::Os { doing: "trying a receive on io_uring", error };
+    let mut queue = ring(features.with(Feature::Multishot))?;
+    let (ours, mut theirs) = UnixStream::pair().map_err(failed)?;
+    theirs.write_all(b"?").map_err(failed)?;
     queue.receive(ConnId { index: 0, generation: 0 }, ours.as_raw_fd() as u32);
-    queue.enter(Wait::Until(Some(clock::now() + PATIENCE))).map_err(|error| errno(&error))?;
-    match queue.next(|_| {}) {
+    queue.enter(Wait::Until(Some(clock::now() + PATIENCE)))?;
+    Ok(match queue.next(|_| {}) {
         Some(completion::Completion { result: 1, more: true, .. }) => Ok(()),
         Some(completion) if completion.result < 0 => Err(-completion.result),
         _ => Err(libc::EOPNOTSUPP),
-    }
+    })
 }
 
 fn errno(error: &Error) -> i32 {

@@ -112,7 +112,7 @@ impl Queue {
         };
         // SAFETY: `drop` frees the buffers only after all receives have ended, else never.
         unsafe { queue.buffers.register(&queue.ring.submitter()) }
-            .map_err(|error| Error::Os { doing: "registering buffers", error })?;
+            .map_err(|error| Error::Os { doing: "registering buffers with io_uring", error })?;
         if features.has(Feature::Direct) {
             queue.ring.submitter().register_files_sparse(slots).map_err(|error| {
                 match error.raw_os_error() {
@@ -148,7 +148,7 @@ impl Queue {
         let is_barren = completions.is_empty() && !submissions.cq_overflow();
         self.barren = if is_barren { self.barren.saturating_add(1) } else { 0 };
         match self.failure.take() {
-            Some(error) => Err(Error::Os { doing: "waiting for completions", error }),
+            Some(error) => Err(Error::Os { doing: "waiting on io_uring", error }),
             None => Ok(begun),
         }
     }
