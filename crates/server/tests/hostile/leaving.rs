@@ -49,10 +49,10 @@ fn a_fin_or_a_reset_inside_a_frame_gives_back_what_had_come_of_it() {
     }
 }
 
-/// Half a second of silence, and half a second to answer.
+/// A fifth of a second of silence, and twice as much to answer.
 fn beating() -> Config {
-    let time = Duration::from_millis(500);
-    let heartbeat = Heartbeat { interval: time, timeout: time, ..Heartbeat::default() };
+    let interval = Duration::from_millis(200);
+    let heartbeat = Heartbeat { interval, timeout: 2 * interval, ..Heartbeat::default() };
     Config { heartbeat: Some(heartbeat), ..patient() }
 }
 

@@ -23,7 +23,7 @@ fn much() -> Arc<[u8]> {
 
 /// Their queues are small, and so is their time.
 fn config() -> Config {
-    let brief = Duration::from_millis(300);
+    let brief = Duration::from_millis(200);
     Config { output_max: 64 * 1024, output_timeout: brief, close_timeout: brief, ..patient() }
 }
 
