@@ -69,11 +69,13 @@ fn assert_rests(server: &Server, driver: DriverKind) {
 fn a_full_server_with_a_queue_before_its_door_does_not_spin() {
     let _turn = alone();
     const ROOM: u64 = 200 + 2 * 64;
+    // Those who come in one turn are admitted past a shard's share, in the place of refusals there.
+    const PAST_A_SHARE: u64 = 16;
     for driver in DRIVERS {
         let server = start(driver, patient(), || Echo);
         let mut first = Raw::open(&server);
         let crowd: Vec<_> = (0..ROOM + 50).map(|_| tcp(&server)).collect();
-        while server.handle().snapshot().accepted < ROOM {
+        while server.handle().snapshot().accepted < ROOM - PAST_A_SHARE {
             yield_now();
         }
         assert_rests(&server, driver);
