@@ -1,6 +1,7 @@
 //! Servers that send what no server should: our client refuses it with the right code, and says so.
 
 use crate::{DRIVERS, asked};
+use halfopen_driver::DriverKind;
 use halfopen_loadgen::death::Unwatched;
 use halfopen_loadgen::plan::{Asked, resolve};
 use halfopen_loadgen::record::Ending;
@@ -99,30 +100,38 @@ fn serve(listener: TcpListener, glued: bool) -> JoinHandle<TcpStream> {
 
 #[test]
 fn a_server_that_breaks_the_protocol_is_refused_with_the_right_code() {
-    for (driver, glued) in DRIVERS.into_iter().flat_map(|driver| [(driver, false), (driver, true)])
-    {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("ws://{}/", listener.local_addr().unwrap());
-        let serving = serve(listener, glued);
-        let cases = hostile();
-        let connections = cases.len() as u32 + 1;
-        let duration = Duration::from_secs(600);
-        let asked = Asked { connections, duration, server_ping: None, ..asked(&url) };
-        let run = Run::start(resolve(&asked).unwrap(), driver, Arc::new(Unwatched)).unwrap();
-        let last = serving.join().expect("each was refused as it should be");
-        run.interrupt().interrupt();
-        let outcome = run.join().unwrap();
-        drop(last);
-        assert_eq!(outcome.ended, Ended::Interrupted, "{}", driver.name());
-        let losses = outcome.tally.losses.iter().map(|loss| match loss.ending {
-            Ending::Violation(code) => code,
-            other => panic!("{other:?}"),
-        });
-        let mut losses: Vec<_> = losses.collect();
-        let mut expected: Vec<_> = cases.iter().map(|(_, _, code)| *code).collect();
-        losses.sort();
-        expected.sort();
-        assert_eq!(losses, expected);
-        assert!(outcome.tally.failure_example.is_some(), "it is told what was wrong");
-    }
+    // Each waits most of its time, so they run side by side.
+    std::thread::scope(|scope| {
+        for driver in DRIVERS {
+            scope.spawn(move || refuse_each(driver, false));
+            scope.spawn(move || refuse_each(driver, true));
+        }
+    });
+}
+
+/// Meets every hostile server, which speaks in one write with its handshake's answer or after it.
+fn refuse_each(driver: DriverKind, glued: bool) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let serving = serve(listener, glued);
+    let cases = hostile();
+    let connections = cases.len() as u32 + 1;
+    let duration = Duration::from_secs(600);
+    let asked = Asked { connections, duration, server_ping: None, ..asked(&url) };
+    let run = Run::start(resolve(&asked).unwrap(), driver, Arc::new(Unwatched)).unwrap();
+    let last = serving.join().expect("each was refused as it should be");
+    run.interrupt().interrupt();
+    let outcome = run.join().unwrap();
+    drop(last);
+    assert_eq!(outcome.ended, Ended::Interrupted, "{}", driver.name());
+    let losses = outcome.tally.losses.iter().map(|loss| match loss.ending {
+        Ending::Violation(code) => code,
+        other => panic!("{other:?}"),
+    });
+    let mut losses: Vec<_> = losses.collect();
+    let mut expected: Vec<_> = cases.iter().map(|(_, _, code)| *code).collect();
+    losses.sort();
+    expected.sort();
+    assert_eq!(losses, expected);
+    assert!(outcome.tally.failure_example.is_some(), "it is told what was wrong");
 }
