@@ -19,9 +19,10 @@ mod linux {
     use halfopen_benches::million::memory::{EVERY, Growth, Looker, Sample};
     use halfopen_benches::million::preflight::{Want, wants};
     use halfopen_benches::million::verdict::{Asked, Promise, promises, table};
+    use halfopen_benches::ordeal::folder::command;
     use serde_json::{Value, json};
     use std::io::Read;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::process::{Child, Command, ExitCode, Stdio};
     use std::thread::sleep;
 
@@ -58,7 +59,8 @@ mod linux {
         /// Run though the machine does not allow it.
         #[arg(long)]
         anyway: bool,
-        /// The folder for the run's report, `million.json` and `million.md`.
+        /// Where the folder `<date>-million` is made, for the run's report, `million.json` and
+        /// `README.md`.
         #[arg(long, value_name = "DIR", default_value = "results")]
         out: PathBuf,
         /// The `halfopen` program; by default the one beside this one.
@@ -73,6 +75,7 @@ mod linux {
         if cli.check || !(allowed || cli.anyway) {
             return Ok(ExitCode::from(u8::from(!allowed)));
         }
+        let before = runs_in(&cli.out);
         let (samples, report) = run(&cli)?;
         let growth = Growth::of(&samples, cli.connections.into());
         let asked = Asked {
@@ -82,16 +85,23 @@ mod linux {
             timeout_s: cli.timeout_s,
         };
         let promises = promises(&asked, &report, growth.as_ref());
-        let page = page(&cli, &promises, growth.as_ref());
+        let page = page(&cli, &wants, &promises, growth.as_ref());
         let document = json!({
             "schema": "halfopen.million/1", "wants": wants, "growth": growth,
             "promises": promises, "samples": samples, "report": report,
         });
-        std::fs::create_dir_all(&cli.out)?;
-        std::fs::write(cli.out.join("million.json"), serde_json::to_string_pretty(&document)?)?;
-        std::fs::write(cli.out.join("million.md"), &page)?;
+        let made = runs_in(&cli.out).into_iter().find(|folder| !before.contains(folder));
+        let folder = made.context("the lab has made no folder")?;
+        std::fs::write(folder.join("million.json"), serde_json::to_string_pretty(&document)?)?;
+        std::fs::write(folder.join("README.md"), &page)?;
         println!("{page}");
         Ok(ExitCode::from(if promises.iter().all(|promise| promise.held) { 0 } else { 3 }))
+    }
+
+    /// The folders of runs.
+    fn runs_in(out: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
     fn check(wants: &[Want]) -> bool {
@@ -150,12 +160,13 @@ mod linux {
         Ok((samples, serde_json::from_str(&text).context("reading the lab's report")?))
     }
 
-    fn page(cli: &Cli, promises: &[Promise], growth: Option<&Growth>) -> String {
+    fn page(cli: &Cli, wants: &[Want], promises: &[Promise], growth: Option<&Growth>) -> String {
         let mut page = format!(
-            "# {} idle connections, over loopback in a VM\n\n\
+            "# {} idle connections, over loopback in a VM\n\n```sh\n{}\n```\n\n\
              One `halfopen serve` and one load generator, a core each; a ping every {} s, {} s to \
              answer; held for {} s, then {} blackholed at once.\n\n{}",
             cli.connections,
+            command("million").join(" "),
             cli.interval_s,
             cli.timeout_s,
             cli.hold_s,
@@ -174,6 +185,12 @@ mod linux {
                 growth.shards,
                 growth.kernel_slope
             );
+        }
+        page +=
+            "\nWhat the machine has to allow:\n\n| | found | wanted | else |\n|---|---|---|---|\n";
+        for Want { name, found, wanted, remedy } in wants {
+            let found = found.map_or("not there".into(), |found| found.to_string());
+            page += &format!("| {name} | {found} | {wanted} | {remedy} |\n");
         }
         page
     }
