@@ -66,6 +66,12 @@ mod linux {
         /// Their messages a second, all together.
         #[arg(long, default_value_t = 10_000.0)]
         messages: f64,
+        /// Connections that have messages of 1 KiB echoed and read them.
+        #[arg(long, default_value_t = 0)]
+        busy: u32,
+        /// Their messages a second, all together.
+        #[arg(long, default_value_t = 50_000.0)]
+        busy_messages: f64,
         /// How many of a kind connect in a second, at first and to replace those that are gone.
         #[arg(long, default_value_t = 500.0)]
         connect_rate: f64,
@@ -94,6 +100,7 @@ mod linux {
                 wave(Kind::SlowHead, self.slow_heads, f64::from(self.slow_heads)),
                 wave(Kind::Pinger, self.pingers, self.pings / 10.0),
                 wave(Kind::Deaf, self.deaf, self.messages / 4.0),
+                wave(Kind::Busy, self.busy, self.busy_messages / 4.0),
             ];
             let takes_part = |wave: &Wave| wave.connections > 0 && wave.connect_rate > 0.0;
             waves.into_iter().filter(takes_part).collect()

@@ -1,4 +1,4 @@
-//! One kind of abuser, and how many of them there are.
+//! One kind of abuser, or of somebody who is only busy, and how many of them there are.
 
 use super::Tally;
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use halfopen_loadgen::pacing::{Pace, Share};
 use halfopen_wheel::Instant;
 use serde::Serialize;
 
-/// What an abuser does.
+/// What one of a wave does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -19,6 +19,8 @@ pub enum Kind {
     Pinger,
     /// Sends messages of 1 KiB to an echo, four at a time, and never reads.
     Deaf,
+    /// Sends the same messages, and reads what comes back: no abuse, but work.
+    Busy,
 }
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -58,12 +60,13 @@ static MESSAGES: [u8; 4 * MESSAGE] = {
 impl Kind {
     /// Whether it takes what the server says.
     pub(super) fn reads(self) -> bool {
-        matches!(self, Self::Silent | Self::SlowHead)
+        matches!(self, Self::Silent | Self::SlowHead | Self::Busy)
     }
 
     /// What it says as soon as it is connected.
     pub(super) fn first(self) -> Option<Bytes> {
-        (!self.reads()).then_some(Bytes::from_static(REQUEST))
+        let shakes_hands = matches!(self, Self::Pinger | Self::Deaf | Self::Busy);
+        shakes_hands.then_some(Bytes::from_static(REQUEST))
     }
 
     /// What it says then.
@@ -75,7 +78,7 @@ impl Kind {
                 Bytes::from_static(&ENDLESS[at..=at])
             }
             Self::Pinger => Bytes::from_static(&PINGS),
-            Self::Deaf => Bytes::from_static(&MESSAGES),
+            Self::Deaf | Self::Busy => Bytes::from_static(&MESSAGES),
         }
     }
 }
@@ -181,7 +184,9 @@ mod tests {
             lengths
         };
         assert!(received(Kind::Pinger.piece(1)).is_empty());
-        assert_eq!(received(Kind::Deaf.piece(1)), [1024; 4]);
+        for kind in [Kind::Deaf, Kind::Busy] {
+            assert_eq!(received(kind.piece(1)), [1024; 4]);
+        }
     }
 
     #[test]

@@ -40,7 +40,6 @@ impl Bystanders {
             message_rate: Some(rate),
             expect: Expect::Echo,
             duration: FOR_EVER,
-            shards: Some(1),
             ..Asked::new(&format!("ws://{server}/"))
         };
         let run = Run::start(resolve(&asked)?, DriverKind::IoUring, Arc::new(Unwatched))?;

@@ -208,7 +208,7 @@ fn growth_max(waves: &Value) -> u64 {
         let each = match wave["kind"].as_str() {
             Some("slow_head") => HEAD,
             Some("pinger") => PONGS,
-            Some("deaf") => OUTPUT,
+            Some("deaf" | "busy") => OUTPUT,
             _ => 0,
         };
         connections * (CONNECTION + each)
