@@ -22,6 +22,7 @@ mod linux {
     use halfopen_benches::ordeal::folder::command;
     use serde_json::{Value, json};
     use std::io::Read;
+    use std::os::unix::process::CommandExt;
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command, ExitCode, Stdio};
     use std::thread::sleep;
@@ -131,6 +132,8 @@ mod linux {
         let beside = || std::env::current_exe().map(|own| own.with_file_name("halfopen"));
         let program = cli.halfopen.clone().map_or_else(beside, Ok)?;
         let mut command = Command::new(program);
+        // The report tells its command, and where the program lay is nobody's business.
+        command.arg0("halfopen");
         command.args(["lab", "--json", "--name=million", "--connect-timeout=30s"]);
         command.arg(format!("--connections={}", cli.connections));
         command.arg(format!("--connect-rate={}/s", cli.connect_rate));
