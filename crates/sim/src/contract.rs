@@ -55,7 +55,7 @@ macro_rules! contract_suite {
                 accepting::a_full_table_goes_on_by_itself_when_room_comes_back,
                 naming::an_index_is_used_again_with_another_generation,
                 naming::operations_on_an_id_that_is_gone_are_ignored,
-                naming::a_million_opens_and_closes_over_eight_slots,
+                naming::very_many_opens_and_closes_over_eight_slots,
                 waking::no_wake_of_another_thread_is_lost,
                 waking::a_wake_before_the_start_is_heard,
                 time::a_deadline_is_called_when_it_has_come,

@@ -157,7 +157,7 @@ impl Company {
 
 /// Opens and closes over eight slots, as many as [`Harness::churn`] says, ended by either side with
 /// RST, and now and then with FIN: none is lost, none is told twice, no slot leaks.
-pub fn a_million_opens_and_closes_over_eight_slots(harness: &dyn Harness) {
+pub fn very_many_opens_and_closes_over_eight_slots(harness: &dyn Harness) {
     let (address, total) = (harness.address(), harness.churn());
     let opened = Arc::new(AtomicU32::new(0));
     let seen = opened.clone();
