@@ -246,6 +246,8 @@ impl Pool {
     /// Takes a buffer back.
     pub(crate) fn give(&mut self, mut buffer: BytesMut) {
         buffer.clear();
+        // What was read off its front is not in its capacity, and memory all the same.
+        let _ = buffer.try_reclaim(buffer.capacity() + 1);
         let bytes = self.bytes + buffer.capacity();
         let has_room = bytes <= POOL_BYTES_MAX && self.buffers.len() < POOL_BUFFERS_MAX;
         if has_room && buffer.capacity() > 0 {
@@ -279,5 +281,22 @@ impl Pool {
         if self.works.len() < POOL_BUFFERS_MAX {
             self.works.push(work);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Buf;
+
+    #[test]
+    fn the_pool_counts_the_whole_memory_of_a_buffer_that_was_read_from_its_front() {
+        let mut pool = Pool::default();
+        let mut buffer = BytesMut::zeroed(100_000);
+        buffer.advance(99_999);
+        pool.give(buffer);
+        assert_eq!(pool.bytes, 100_000);
+        assert_eq!(pool.lend().capacity(), 100_000);
+        assert_eq!(pool.bytes, 0);
     }
 }
