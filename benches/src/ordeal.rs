@@ -8,7 +8,6 @@
 mod bystanders;
 mod child;
 pub mod flood_table;
-pub mod folder;
 pub mod mass_death;
 mod watch;
 

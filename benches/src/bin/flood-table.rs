@@ -14,7 +14,7 @@ fn main() {
 mod linux {
     use clap::Parser;
     use halfopen_benches::ordeal::flood_table::{Measured, Report, Setup, Target, measure, page};
-    use halfopen_benches::ordeal::folder;
+    use halfopen_benches::table::folder;
     use halfopen_benches::table::machine::Machine;
     use std::env::current_exe;
     use std::fs;

@@ -14,8 +14,8 @@ fn main() {
 mod linux {
     use anyhow::Context;
     use clap::{Args, Parser, Subcommand};
-    use halfopen_benches::ordeal::folder;
     use halfopen_benches::ordeal::mass_death::{Measured, Report, Setup, measure, page, server};
+    use halfopen_benches::table::folder;
     use halfopen_benches::table::machine::Machine;
     use halfopen_driver::DriverKind;
     use halfopen_server::{Heartbeat, Policy};

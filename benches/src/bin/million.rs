@@ -19,7 +19,7 @@ mod linux {
     use halfopen_benches::million::memory::{EVERY, Growth, Looker, Sample};
     use halfopen_benches::million::preflight::{Want, wants};
     use halfopen_benches::million::verdict::{Asked, Promise, promises, table};
-    use halfopen_benches::ordeal::folder::command;
+    use halfopen_benches::table::folder::command;
     use serde_json::{Value, json};
     use std::io::Read;
     use std::os::unix::process::CommandExt;
@@ -191,8 +191,9 @@ mod linux {
         }
         page +=
             "\nWhat the machine has to allow:\n\n| | found | wanted | else |\n|---|---|---|---|\n";
-        for Want { name, found, wanted, remedy } in wants {
+        for want @ Want { name, found, wanted, remedy } in wants {
             let found = found.map_or("not there".into(), |found| found.to_string());
+            let remedy = if want.is_met() { "–" } else { remedy };
             page += &format!("| {name} | {found} | {wanted} | {remedy} |\n");
         }
         page

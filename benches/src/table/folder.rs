@@ -24,3 +24,33 @@ pub fn make(out: &Path, started: &str, name: &str) -> anyhow::Result<PathBuf> {
     }
     unreachable!("there is always another number")
 }
+
+/// What to type to measure the same with the program `name` of these benches, as it is built by
+/// `cargo build --release -p halfopen -p halfopen-benches`. Where the result went is left out.
+pub fn command(name: &str) -> Vec<String> {
+    let program = format!("./target/release/{name}");
+    [program].into_iter().chain(without_out(std::env::args().skip(1))).collect()
+}
+
+fn without_out(args: impl Iterator<Item = String>) -> Vec<String> {
+    let mut is_folder = false;
+    let stays = |arg: &String| {
+        let drop = std::mem::take(&mut is_folder) || arg == "--out" || arg.starts_with("--out=");
+        is_folder = arg == "--out";
+        !drop
+    };
+    args.filter(stays).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_does_not_tell_where_the_result_went() {
+        let left = |line: &str| without_out(line.split(' ').map(str::to_owned)).join(" ");
+        assert_eq!(left("--quiet 5 --out here --driver=epoll"), "--quiet 5 --driver=epoll");
+        assert_eq!(left("--out=here --json"), "--json");
+        assert_eq!(left("--victims 5"), "--victims 5");
+    }
+}
