@@ -282,12 +282,20 @@ mod tests {
 
     /// The boxes of shards with room for one letter each, which nobody empties.
     fn exchange(shards: usize) -> Exchange {
-        (0..shards).map(|_| Post::new(Waker::new().unwrap().0, 1, 1 << 20)).collect()
+        with_room_for(1, shards)
+    }
+
+    fn with_room_for(letters: usize, shards: usize) -> Exchange {
+        (0..shards).map(|_| Post::new(Waker::new().unwrap().0, letters, 1 << 20)).collect()
     }
 
     fn collect(post: &Post) -> usize {
+        collect_some(post, 10)
+    }
+
+    fn collect_some(post: &Post, most: usize) -> usize {
         let mut letters = VecDeque::new();
-        post.collect(&mut letters, 10);
+        post.collect(&mut letters, most);
         letters.len()
     }
 
@@ -332,16 +340,31 @@ mod tests {
 
     #[test]
     fn who_goes_to_wait_elsewhere_leaves_the_room_to_the_next() {
-        let exchange = exchange(2);
+        let exchange = with_room_for(2, 2);
         let mailbox = Mailbox(exchange.clone());
-        mailbox.send(peer(0), HELLO).now().unwrap();
+        for shard in [0, 0, 1] {
+            mailbox.send(peer(shard), HELLO).now().unwrap();
+        }
         let (mut publish, mut send) = (mailbox.publish("a", HELLO), mailbox.send(peer(0), HELLO));
         let (first, second) = (Arc::default(), Arc::default());
         assert!(is_pending(&mut publish, &first) && is_pending(&mut send, &second));
         mailbox.send(peer(1), HELLO).now().unwrap();
-        assert_eq!((collect(&exchange[0]), rung(&first), rung(&second)), (1, 1, 0));
+        assert_eq!((collect_some(&exchange[0], 1), rung(&first), rung(&second)), (1, 1, 0));
         assert!(is_pending(&mut publish, &first), "now the other is full");
         assert_eq!(rung(&second), 1);
+        assert!(!is_pending(&mut send, &second));
+    }
+
+    #[test]
+    fn who_is_woken_and_does_nothing_about_it_holds_nobody_up_before_an_empty_box() {
+        let exchange = exchange(1);
+        let mailbox = Mailbox(exchange.clone());
+        mailbox.send(peer(0), HELLO).now().unwrap();
+        let (mut kept_aside, mut send) =
+            (mailbox.send(peer(0), HELLO), mailbox.send(peer(0), HELLO));
+        let (first, second) = (Arc::default(), Arc::default());
+        assert!(is_pending(&mut kept_aside, &first) && is_pending(&mut send, &second));
+        assert_eq!((collect(&exchange[0]), rung(&first), rung(&second)), (1, 1, 1));
         assert!(!is_pending(&mut send, &second));
     }
 

@@ -1,8 +1,10 @@
 //! A shard's letter box: any thread puts letters in, the shard takes them out.
 //!
 //! It is bounded in letters and in bytes. Who finds it full may leave a waker, and is woken in turn
-//! as room comes; one that was woken and gives up wakes the next. The shard takes a bounded number of
-//! letters at a time, and holds the lock for no longer than that takes.
+//! as room comes; one that was woken and gives up wakes the next. When the box is empty all are woken:
+//! who was woken may do nothing about it for as long as somebody likes, and no letter is left for
+//! whose sake the shard would come again. The shard takes a bounded number of letters at a time, and
+//! holds the lock for no longer than that takes.
 
 use crate::Frame;
 use halfopen_driver::{ConnId, Waker};
@@ -83,7 +85,8 @@ impl Post {
         queue.letters.len() < self.letters_max && (fits || queue.letters.is_empty())
     }
 
-    /// Takes out up to `most` letters, and wakes as many of those who wait as there may be room for.
+    /// Takes out up to `most` letters, and wakes as many of those who wait as there may be room for,
+    /// or all if none is left.
     pub(crate) fn collect(&self, into: &mut VecDeque<Letter>, most: usize) {
         let mut queue = self.lock();
         let count = queue.letters.len().min(most);
@@ -93,7 +96,10 @@ impl Post {
         queue.taken += count as u64;
         let weight: usize = into.iter().rev().take(count).map(Letter::weight).sum();
         queue.bytes -= weight;
-        let room = self.letters_max - queue.letters.len();
+        let room = match queue.letters.len() {
+            0 => usize::MAX,
+            left => self.letters_max - left,
+        };
         let woken = if count > 0 { queue.pop_waiting(room) } else { Vec::new() };
         drop(queue);
         woken.into_iter().for_each(task::Waker::wake);

@@ -232,7 +232,7 @@ fn nobody_sleeps_for_ever_among_threads_that_wait_and_give_up() {
         for _ in 0..COUNT {
             let mut given_up = mailbox.send(id, Message::Text("given up"));
             if rng.bool() {
-                // In or not, it is dropped.
+                // In or not, it is dropped when the other is in.
                 let _ = poll(&mut given_up, &Arc::new(Alarm::default()));
             }
             let posting = match rng.bool() {
