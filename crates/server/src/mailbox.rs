@@ -356,6 +356,28 @@ mod tests {
     }
 
     #[test]
+    fn who_was_woken_and_gives_up_wakes_the_next() {
+        let exchange = with_room_for(2, 1);
+        let mailbox = Mailbox(exchange.clone());
+        let send = || mailbox.send(peer(0), HELLO);
+        send().now().unwrap();
+        send().now().unwrap();
+        let alarms = [(); 3].map(|()| Arc::default());
+        let [mut first, mut second, mut third] = [send(), send(), send()];
+        assert!(is_pending(&mut first, &alarms[0]));
+        assert!(is_pending(&mut second, &alarms[1]));
+        assert!(is_pending(&mut third, &alarms[2]));
+        drop(second);
+        let rung = || alarms.each_ref().map(|alarm| rung(alarm));
+        assert_eq!((collect_some(&exchange[0], 1), rung()), (1, [1, 0, 0]), "one letter is left");
+        drop(first);
+        assert_eq!(rung(), [1, 0, 1]);
+        assert!(!is_pending(&mut third, &alarms[2]));
+        assert!(!is_pending(&mut third, &alarms[2]), "it is done once");
+        assert_eq!(collect(&exchange[0]), 2);
+    }
+
+    #[test]
     fn who_is_woken_and_does_nothing_about_it_holds_nobody_up_before_an_empty_box() {
         let exchange = exchange(1);
         let mailbox = Mailbox(exchange.clone());

@@ -26,7 +26,7 @@ const TURNS_MAX: u64 = 600;
 fn those_who_connect_and_say_nothing_have_their_time_and_hold_up_nobody() {
     let _turn = alone();
     for driver in DRIVERS {
-        let config = Config { handshake_timeout: Duration::from_millis(200), ..patient() };
+        let config = Config { handshake_timeout: Duration::from_millis(300), ..patient() };
         let act = |server: &Server| -> Vec<TcpStream> { (0..CROWD).map(|_| tcp(server)).collect() };
         let abuse = Abuse { crowd: CROWD as u64, each_max: 4096, act };
         let stats = survive(driver, config, abuse);

@@ -35,7 +35,7 @@ fn trickle(crowd: &[TcpStream], bytes: &[u8]) {
 fn a_byte_now_and_then_does_not_make_the_handshake_timeout_longer() {
     let _turn = alone();
     for driver in DRIVERS {
-        let config = Config { handshake_timeout: Duration::from_millis(250), ..patient() };
+        let config = Config { handshake_timeout: Duration::from_millis(400), ..patient() };
         let act = |server: &Server| -> Vec<TcpStream> {
             let crowd: Vec<_> = (0..CROWD).map(|_| tcp(server)).collect();
             trickle(&crowd, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: aaaaaaaaaaaaaaaaaaaa");
