@@ -89,10 +89,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listen = std::env::args().nth(1).unwrap_or("127.0.0.1:9002".into()).parse()?;
     let config = ServerConfig { listen, shards: Some(2), ..Default::default() };
     let server = Server::start(&config, |_shard| Chat)?;
+    // Before anybody can know that it listens: until here Ctrl-C ends it without a word.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     println!("listening on ws://{}", server.local_addr());
 
     let handle = server.handle();
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || {
         signals.forever().next();
         handle.drain(Duration::from_secs(1));

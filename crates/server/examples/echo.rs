@@ -29,10 +29,11 @@ impl App for Echo {
 fn main() -> Result<(), Box<dyn Error>> {
     let listen = std::env::args().nth(1).unwrap_or("127.0.0.1:9001".into()).parse()?;
     let server = Server::start(&ServerConfig { listen, ..Default::default() }, |_shard| Echo)?;
+    // Before anybody can know that it listens: until here Ctrl-C ends it without a word.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     println!("listening on ws://{}", server.local_addr());
 
     let handle = server.handle();
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || {
         signals.forever().next();
         handle.drain(Duration::from_secs(1));

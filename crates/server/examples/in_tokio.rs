@@ -11,6 +11,7 @@ use halfopen_server::{
 };
 use std::error::Error;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
 use tokio::time;
@@ -98,12 +99,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Server::start(&config, |_shard| Front { questions: sender.clone() })
     });
     let server = starting.await??;
+    // Before anybody can know that it listens: until here Ctrl-C ends it without a word.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     println!("listening on ws://{}", server.local_addr());
 
     let workers = tokio::spawn(work(questions, server.mailbox()));
     let clock = tokio::spawn(tell_the_time(server.mailbox()));
 
-    tokio::signal::ctrl_c().await?;
+    interrupt.recv().await;
     server.handle().drain(Duration::from_secs(1));
     let outcome = task::spawn_blocking(|| server.join()).await?;
     // The shards have gone, and their apps with the last ends of the channel.
