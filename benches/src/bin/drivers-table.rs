@@ -18,8 +18,8 @@ mod linux {
     use halfopen_benches::table::folder;
     use halfopen_benches::table::machine::Machine;
     use halfopen_driver::DriverKind;
+    use std::env;
     use std::path::PathBuf;
-    use std::{env, fs};
 
     /// Measure echo, heartbeats, memory and detection on each driver, and write the table.
     ///
@@ -105,26 +105,12 @@ mod linux {
         let table = Table {
             schema: "halfopen.drivers/1",
             started: started.to_string(),
-            command: command(),
+            command: folder::command("drivers-table"),
             machine,
             work,
             drivers,
         };
-        let json = serde_json::to_string_pretty(&table)?;
-        if cli.json {
-            println!("{json}");
-            return Ok(());
-        }
-        let folder = folder::make(&cli.out, &table.started, "drivers")?;
-        fs::write(folder.join("drivers.json"), json + "\n")?;
-        fs::write(folder.join("README.md"), page::page(&table))?;
-        println!("{}", folder.display());
-        Ok(())
-    }
-
-    /// What to type to measure the same.
-    fn command() -> Vec<String> {
-        let program = ["./target/release/drivers-table".to_owned()];
-        program.into_iter().chain(env::args().skip(1)).collect()
+        let out = (!cli.json).then_some(&*cli.out);
+        folder::publish(out, &table.started, "drivers", &table, &page::page(&table))
     }
 }

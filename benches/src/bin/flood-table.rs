@@ -13,11 +13,10 @@ fn main() {
 #[cfg(target_os = "linux")]
 mod linux {
     use clap::Parser;
-    use halfopen_benches::ordeal::flood_table::{Measured, Report, Setup, Target, measure, page};
+    use halfopen_benches::ordeal::Report;
+    use halfopen_benches::ordeal::flood_table::{Measured, Setup, Target, measure, page};
     use halfopen_benches::table::folder;
-    use halfopen_benches::table::machine::Machine;
     use std::env::current_exe;
-    use std::fs;
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -66,8 +65,7 @@ mod linux {
 
     pub(crate) fn main() -> anyhow::Result<()> {
         let cli = Cli::parse();
-        let (started, machine) = (jiff::Timestamp::now().to_string(), Machine::here()?);
-        let mut runs = Vec::new();
+        let mut report = Report::begin("halfopen.floods/1", "flood-table")?;
         for driver in &cli.driver {
             let setup = cli.setup(driver)?;
             for target in [Target::Server, Target::Sink] {
@@ -76,21 +74,11 @@ mod linux {
                 }
                 let run = measure(&setup, target)?;
                 progress(&run);
-                runs.push(run);
+                report.runs.push(run);
             }
         }
-        let command = folder::command("flood-table");
-        let report = Report { schema: "halfopen.floods/1", started, command, machine, runs };
-        let json = serde_json::to_string_pretty(&report)?;
-        if cli.json {
-            println!("{json}");
-            return Ok(());
-        }
-        let folder = folder::make(&cli.out, &report.started, "floods")?;
-        fs::write(folder.join("floods.json"), json + "\n")?;
-        fs::write(folder.join("README.md"), page(&report))?;
-        println!("{}", folder.display());
-        Ok(())
+        let out = (!cli.json).then_some(&*cli.out);
+        folder::publish(out, &report.started, "floods", &report, &page(&report))
     }
 
     impl Cli {

@@ -14,13 +14,12 @@ fn main() {
 mod linux {
     use anyhow::Context;
     use clap::{Args, Parser, Subcommand};
-    use halfopen_benches::ordeal::mass_death::{Measured, Report, Setup, measure, page, server};
+    use halfopen_benches::ordeal::Report;
+    use halfopen_benches::ordeal::mass_death::{Measured, Setup, measure, page, server};
     use halfopen_benches::table::folder;
-    use halfopen_benches::table::machine::Machine;
     use halfopen_driver::DriverKind;
     use halfopen_server::{Heartbeat, Policy};
     use std::env::current_exe;
-    use std::fs;
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -117,30 +116,19 @@ mod linux {
     }
 
     fn measure_all(flags: &Measure) -> anyhow::Result<()> {
-        let (started, machine) = (jiff::Timestamp::now().to_string(), Machine::here()?);
+        let mut report = Report::begin("halfopen.mass-death/1", "mass-death")?;
         let program = current_exe().context("finding this program's own file")?;
-        let mut runs = Vec::new();
         for &driver in &flags.driver {
             let gathers = [None, gather(flags.gather)?];
             let twice = if gathers[1].is_some() { 2 } else { 1 };
             for &gather in &gathers[..twice] {
                 let run = measure(&program, &flags.setup(driver, gather)?)?;
                 progress(&run);
-                runs.push(run);
+                report.runs.push(run);
             }
         }
-        let command = folder::command("mass-death");
-        let report = Report { schema: "halfopen.mass-death/1", started, command, machine, runs };
-        let json = serde_json::to_string_pretty(&report)?;
-        if flags.json {
-            println!("{json}");
-            return Ok(());
-        }
-        let folder = folder::make(&flags.out, &report.started, "mass-death")?;
-        fs::write(folder.join("mass-death.json"), json + "\n")?;
-        fs::write(folder.join("README.md"), page(&report))?;
-        println!("{}", folder.display());
-        Ok(())
+        let out = (!flags.json).then_some(&*flags.out);
+        folder::publish(out, &report.started, "mass-death", &report, &page(&report))
     }
 
     impl Measure {

@@ -6,7 +6,6 @@ use halfopen_benches::table::machine::Machine;
 use halfopen_benches::table::rounds::{BENCHES, Plan, run};
 use halfopen_benches::table::{Bench, Table, claim, markdown};
 use std::env;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,16 +75,8 @@ fn main() -> anyhow::Result<()> {
         claims: claim::all(&benches),
         benches,
     };
-    let json = serde_json::to_string_pretty(&table)?;
-    if cli.json {
-        println!("{json}");
-        return Ok(());
-    }
-    let folder = folder::make(&cli.out, &table.started, "framing")?;
-    fs::write(folder.join("framing.json"), json + "\n")?;
-    fs::write(folder.join("README.md"), markdown::page(&table))?;
-    println!("{}", folder.display());
-    Ok(())
+    let out = (!cli.json).then_some(&*cli.out);
+    folder::publish(out, &table.started, "framing", &table, &markdown::page(&table))
 }
 
 /// What to type to measure the same.

@@ -9,7 +9,6 @@ mod report;
 pub use report::page;
 
 use super::{Bystanders, Child, Latency, MemoryUse, MemoryWatch, Naps};
-use crate::table::machine::Machine;
 use anyhow::Context;
 use halfopen_driver::CHUNK_MAX;
 use halfopen_server::Stats;
@@ -44,21 +43,6 @@ pub struct Setup {
     pub during: Duration,
     /// How long they are measured behind it.
     pub after: Duration,
-}
-
-/// What came of it, as it is printed.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    /// The name and version of this form.
-    pub schema: &'static str,
-    /// When the measurement began, RFC 3339.
-    pub started: String,
-    /// The command that measured.
-    pub command: Vec<String>,
-    /// Where.
-    pub machine: Machine,
-    /// Each measurement.
-    pub runs: Vec<Measured>,
 }
 
 /// Whom the flood is for.

@@ -11,10 +11,8 @@ mod report;
 pub mod server;
 
 pub use report::page;
-pub(crate) use report::row;
 
 use super::{Bystanders, Child, Latency, Naps, Witnessed};
-use crate::table::machine::Machine;
 use anyhow::{Context, ensure};
 use halfopen_driver::DriverKind;
 use halfopen_loadgen::death::{Death, Unwatched};
@@ -51,21 +49,6 @@ pub struct Setup {
     pub driver: DriverKind,
     /// Deadlines come up together, at the multiples of this time.
     pub gather: Option<Duration>,
-}
-
-/// What came of it, as it is printed.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    /// The name and version of this form.
-    pub schema: &'static str,
-    /// When the measurement began, RFC 3339.
-    pub started: String,
-    /// The command that measured.
-    pub command: Vec<String>,
-    /// Where.
-    pub machine: Machine,
-    /// Each measurement.
-    pub runs: Vec<Measured>,
 }
 
 /// One measurement.

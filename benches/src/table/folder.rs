@@ -1,15 +1,36 @@
 //! Where a result is written: a folder of its own, named by its date.
 
 use anyhow::Context;
+use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Makes the folder `<date>-<name>` in `out`, with a number behind it if there is one already.
-/// `started` is RFC 3339.
+/// Makes the folder `<date>-<name>` in `out` with `<name>.json` and the page as `README.md`, and
+/// prints where it is. Without `out` it prints the JSON document. `started` is RFC 3339.
 ///
 /// # Errors
-/// The folder cannot be made.
-pub fn make(out: &Path, started: &str, name: &str) -> anyhow::Result<PathBuf> {
+/// The folder or a file cannot be written.
+pub fn publish(
+    out: Option<&Path>,
+    started: &str,
+    name: &str,
+    document: &impl Serialize,
+    page: &str,
+) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(document)?;
+    let Some(out) = out else {
+        println!("{json}");
+        return Ok(());
+    };
+    let folder = make(out, started, name)?;
+    fs::write(folder.join(format!("{name}.json")), json + "\n")?;
+    fs::write(folder.join("README.md"), page)?;
+    println!("{}", folder.display());
+    Ok(())
+}
+
+/// Makes the folder, with a number behind its name if there is one already.
+fn make(out: &Path, started: &str, name: &str) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
     let date = started.split('T').next().unwrap_or_default();
     let names = (1..).map(|n| match n {

@@ -1,8 +1,7 @@
 //! The measurements for people, held against what is claimed.
 
-use super::{Measured, Report, Target};
-use crate::ordeal::mass_death::row;
-use crate::table::markdown::described;
+use super::{Measured, Target};
+use crate::ordeal::report::{Report, claim, row};
 use halfopen_loadgen::report::number::{count, significant};
 use serde_json::Value;
 use std::fmt::Write;
@@ -11,17 +10,10 @@ use std::fmt::Write;
 const QUIET_P99_MS_MAX: f64 = 20.0;
 
 /// The page.
-pub fn page(report: &Report) -> String {
-    let mut page = String::from("# Floods\n\n");
-    let _ = writeln!(page, "{}, begun {}.\n", described(&report.machine), report.started);
-    let _ = writeln!(page, "```sh\n{}\n```\n", report.command.join(" "));
-    page.push_str(HOW_TO_READ);
-    page.push_str("| claim | measured | held |\n|---|---|---|\n");
+pub fn page(report: &Report<Measured>) -> String {
     let floods = report.runs.iter().filter(|run| run.target == Target::Server);
-    floods.flat_map(claims).for_each(|claim| page.push_str(&claim));
-    for run in &report.runs {
-        page.push_str(&section(run));
-    }
+    let mut page = report.page("Floods", HOW_TO_READ, floods.flat_map(claims));
+    report.runs.iter().for_each(|run| page.push_str(&section(run)));
     page
 }
 
@@ -40,10 +32,8 @@ fn name(run: &Measured) -> String {
 }
 
 fn claims(run: &Measured) -> Vec<String> {
-    let line = |claim: &str, measured: String, held: bool| {
-        let held = if held { "yes" } else { "**no**" };
-        format!("| {}: {claim} | {measured} | {held} |\n", name(run))
-    };
+    let name = name(run);
+    let line = |says: &str, measured: String, held: bool| claim(&name, says, &measured, held);
     let growth = run.memory.growth();
     let bytes = format!("{} of {} MiB", mebibytes(growth), mebibytes(run.growth_max));
     let p99 = run.during.p99_ms;

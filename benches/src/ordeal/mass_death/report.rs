@@ -1,8 +1,7 @@
 //! The measurements for people, held against what is claimed.
 
-use super::{Measured, Report};
-use crate::ordeal::Latency;
-use crate::table::markdown::described;
+use super::Measured;
+use crate::ordeal::report::{Report, claim, row};
 use halfopen_loadgen::report::number::{count, significant};
 use std::fmt::Write;
 
@@ -16,16 +15,10 @@ const ECHO_MS_MAX: f64 = 2.0;
 const FREED_MS_MAX: f64 = 1_500.0;
 
 /// The page.
-pub fn page(report: &Report) -> String {
-    let mut page = String::from("# Everyone dies at once\n\n");
-    let _ = writeln!(page, "{}, begun {}.\n", described(&report.machine), report.started);
-    let _ = writeln!(page, "```sh\n{}\n```\n", report.command.join(" "));
-    page.push_str(HOW_TO_READ);
-    page.push_str("| claim | measured | held |\n|---|---|---|\n");
-    report.runs.iter().flat_map(claims).for_each(|claim| page.push_str(&claim));
-    for run in &report.runs {
-        page.push_str(&section(run));
-    }
+pub fn page(report: &Report<Measured>) -> String {
+    let claims = report.runs.iter().flat_map(claims);
+    let mut page = report.page("Everyone dies at once", HOW_TO_READ, claims);
+    report.runs.iter().for_each(|run| page.push_str(&section(run)));
     page
 }
 
@@ -42,10 +35,10 @@ fn name(run: &Measured) -> String {
 }
 
 fn claims(run: &Measured) -> Vec<String> {
-    let line = |claim: &str, measured: Option<f64>, unit: &str, held: bool| {
+    let name = name(run);
+    let line = |says: &str, measured: Option<f64>, unit: &str, held: bool| {
         let measured = measured.map_or("not measured".into(), |ms| significant(ms) + unit);
-        let held = if held { "yes" } else { "**no**" };
-        format!("| {}: {claim} | {measured} | {held} |\n", name(run))
+        claim(&name, says, &measured, held)
     };
     let at_most = |measured: Option<f64>, most: f64| measured.is_some_and(|ms| ms <= most);
     let found = run.found == u64::from(run.victims) && run.lost == 0;
@@ -107,12 +100,4 @@ fn section(run: &Measured) -> String {
         let _ = writeln!(section, "{}", row(name, latency));
     }
     section
-}
-
-/// A line of a table of latencies.
-pub(crate) fn row(name: &str, latency: &Latency) -> String {
-    let ms = |ms: Option<f64>| ms.map_or("–".into(), |ms| format!("{} ms", significant(ms)));
-    let Latency { count: samples, p50_ms, p99_ms, p99_9_ms, max_ms } = *latency;
-    let cells = [p50_ms, p99_ms, p99_9_ms, max_ms].map(ms).join(" | ");
-    format!("| {name} | {} | {cells} |", count(samples))
 }
