@@ -10,6 +10,7 @@ mod load;
 mod log;
 mod operations;
 mod program;
+mod promtool;
 mod refused;
 mod report;
 mod serve;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A file of the repository.
-fn file(path: &str) -> String {
+pub(crate) fn file(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -185,7 +185,8 @@ fn run(block: &str, place: &Path) {
     );
 }
 
-fn collect<'a>(value: &'a serde_json::Value, key: &str, found: &mut Vec<&'a str>) {
+/// All texts under a key, however deep.
+pub(crate) fn collect<'a>(value: &'a serde_json::Value, key: &str, found: &mut Vec<&'a str>) {
     match value {
         serde_json::Value::Object(map) => {
             found.extend(map.get(key).and_then(serde_json::Value::as_str));
