@@ -1,7 +1,7 @@
 //! One thread publishes, thousands listen: how often, and how late does it come?
 //!
 //! ```sh
-//! cargo run --release -p halfopen-server --example ticker          # or: … ticker SUBSCRIBERS SECONDS
+//! cargo run --release -p halfopen-server --example ticker   # or: … ticker SUBSCRIBERS SECONDS DRIVER
 //! ```
 //!
 //! The subscribers are in the same process, on a thread of their own: an [`Engine`] like the server's
@@ -14,15 +14,17 @@ use halfopen_driver::{
 use halfopen_proto::handshake::{ClientRequest, HeadLimits};
 use halfopen_proto::{Connection, Incoming, Limits, Role, Scratch};
 use halfopen_server::{
-    Accept, App, Handshake, Instant, Mailbox, Message, Peer, Rejection, Server, ServerConfig,
+    Accept, App, Handshake, Instant, Layout, Mailbox, Message, Peer, Rejection, Server,
+    ServerConfig,
 };
 use halfopen_wheel::clock;
 use hdrhistogram::Histogram;
+use std::collections::VecDeque;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Ticks a second.
@@ -72,6 +74,8 @@ struct Crowd {
     wanted: u32,
     asked: u32,
     clients: Vec<Client>,
+    /// Until when each has to have its answer, in the order in which they have asked.
+    patience: VecDeque<(Instant, ConnId)>,
     scratch: Scratch,
     seen: Arc<Seen>,
     over: Arc<AtomicBool>,
@@ -80,29 +84,33 @@ struct Crowd {
 enum Client {
     Gone,
     /// What has come of the answer to its request.
-    Asking(BytesMut),
+    Asking(ConnId, BytesMut),
     Listening(Connection),
 }
 
 /// Connects that are under way at one time.
 const CONNECTS: u32 = 64;
 
+/// How long a connect may take, and then the answer to the request: a kernel takes connections that
+/// its program never accepts.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 impl Crowd {
     fn connect(&mut self, now: Instant, ops: &mut Vec<Op>) {
         if self.asked < self.wanted {
             let (token, to) = (Token(self.asked), self.server);
-            let deadline = now + Duration::from_secs(20);
-            ops.push(Op::Connect { token, to, from: None, deadline });
+            ops.push(Op::Connect { token, to, from: None, deadline: now + PATIENCE });
             self.asked += 1;
         }
     }
 
-    fn opened(&mut self, id: ConnId, ops: &mut Vec<Op>) {
+    fn opened(&mut self, now: Instant, id: ConnId, ops: &mut Vec<Op>) {
         let index = id.index as usize;
         if self.clients.len() <= index {
             self.clients.resize_with(index + 1, || Client::Gone);
         }
-        self.clients[index] = Client::Asking(BytesMut::new());
+        self.clients[index] = Client::Asking(id, BytesMut::new());
+        self.patience.push_back((now + PATIENCE, id));
         let mut request = BytesMut::new();
         self.request().encode(&mut request).expect("a valid request");
         ops.push(Op::Send { id, chunk: Chunk::Own(request) });
@@ -113,22 +121,47 @@ impl Crowd {
         ClientRequest { host: "localhost", target: "/", ..Default::default() }
     }
 
-    fn received(&mut self, now: Instant, index: usize, bytes: &mut [u8]) {
-        let request = self.request();
-        match &mut self.clients[index] {
+    fn received(&mut self, now: Instant, id: ConnId, bytes: &mut [u8], ops: &mut Vec<Op>) {
+        match &mut self.clients[id.index as usize] {
             Client::Gone => {}
             Client::Listening(conn) => listen(conn, now, bytes, &mut self.scratch, &self.seen),
-            Client::Asking(head) => {
+            Client::Asking(_, head) => {
                 head.extend_from_slice(bytes);
-                let answer = request.check_response(head, &HeadLimits::default());
-                let Some((_, len)) = answer.expect("the server accepts") else { return };
-                let mut rest = head.split_off(len);
-                let mut conn = Connection::new(Role::Client);
-                listen(&mut conn, now, &mut rest, &mut self.scratch, &self.seen);
-                self.clients[index] = Client::Listening(conn);
-                self.seen.listening.fetch_add(1, Ordering::Relaxed);
+                let head = std::mem::take(head);
+                self.clients[id.index as usize] = self.answered(now, id, head, ops);
             }
         }
+    }
+
+    /// What becomes of a client whose answer is, as far as it has come, this.
+    fn answered(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        mut head: BytesMut,
+        ops: &mut Vec<Op>,
+    ) -> Client {
+        match self.request().check_response(&head, &HeadLimits::default()) {
+            Ok(None) => Client::Asking(id, head),
+            Ok(Some((_, len))) => {
+                let mut conn = Connection::new(Role::Client);
+                listen(&mut conn, now, &mut head[len..], &mut self.scratch, &self.seen);
+                self.seen.listening.fetch_add(1, Ordering::Relaxed);
+                Client::Listening(conn)
+            }
+            Err(_refused) => {
+                ops.push(Op::Abort { id });
+                Client::Gone
+            }
+        }
+    }
+
+    fn closed(&mut self, id: ConnId) {
+        let client = std::mem::replace(&mut self.clients[id.index as usize], Client::Gone);
+        if let Client::Listening(_) = client {
+            self.seen.listening.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.seen.lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -156,32 +189,41 @@ impl Engine for Crowd {
         match event {
             Event::Started => (0..CONNECTS).for_each(|_| self.connect(now, ops)),
             Event::Opened { id, .. } => {
-                self.opened(id, ops);
+                self.opened(now, id, ops);
                 self.connect(now, ops);
             }
-            Event::Received { id, bytes } => self.received(now, id.index as usize, bytes),
+            Event::Received { id, bytes } => self.received(now, id, bytes, ops),
             Event::Refused { .. } => {
                 self.seen.lost.fetch_add(1, Ordering::Relaxed);
                 self.connect(now, ops);
             }
-            Event::Closed { id, .. } => {
-                self.clients[id.index as usize] = Client::Gone;
-                self.seen.lost.fetch_add(1, Ordering::Relaxed);
-            }
+            Event::Closed { id, .. } => self.closed(id),
             Event::Woken if self.over.load(Ordering::Relaxed) => ops.push(Op::Stop),
             _ => {}
         }
     }
 
-    fn on_deadline(&mut self, _now: Instant, _heard: Heard, _ops: &mut Vec<Op>) {}
+    /// One at a time: the driver comes back while something is due.
+    fn on_deadline(&mut self, _now: Instant, _heard: Heard, ops: &mut Vec<Op>) {
+        let Some((_, id)) = self.patience.pop_front() else { return };
+        let client = &mut self.clients[id.index as usize];
+        if matches!(client, Client::Asking(asking, _) if *asking == id) {
+            *client = Client::Gone;
+            ops.push(Op::Abort { id });
+        }
+    }
 
     fn deadline(&self) -> Option<Instant> {
-        None
+        self.patience.front().map(|(until, _)| *until)
     }
 }
 
 /// Runs the subscribers until they are told that it is over.
-fn subscribe(mut crowd: Crowd, wake: WakeSource) {
+fn subscribe(
+    mut crowd: Crowd,
+    driver: DriverKind,
+    wake: WakeSource,
+) -> Result<(), halfopen_driver::Error> {
     let config = halfopen_driver::Config {
         listener: None,
         listener_shared: false,
@@ -190,7 +232,7 @@ fn subscribe(mut crowd: Crowd, wake: WakeSource) {
         counters: Arc::new(Counters::default()),
         without: halfopen_driver::ring::Features::NONE,
     };
-    DriverKind::Auto.run(&mut crowd, config).expect("the subscribers' driver runs");
+    driver.run(&mut crowd, config)
 }
 
 /// One line for each second.
@@ -207,14 +249,47 @@ fn report(seen: &Seen, second: u64) {
     lateness.reset();
 }
 
+/// How many subscribers there is room for. Where connections are descriptors of the process, each
+/// takes one at either end.
+fn room(server: &Server) -> u32 {
+    let Layout { connections_max, descriptors, .. } = server.layout();
+    let spare = descriptors.saturating_sub(DESCRIPTORS_SPARE);
+    let all = if server.driver().takes_descriptors() { spare / 2 } else { spare };
+    connections_max.min(u32::try_from(all).unwrap_or(u32::MAX))
+}
+
+/// Descriptors that are no connections, and some for visitors.
+const DESCRIPTORS_SPARE: u64 = 128;
+
+/// Waits until each subscriber listens or is lost, or there is nobody left who could tell.
+fn wait_for_all<T>(seen: &Seen, wanted: u32, subscribers: &JoinHandle<T>) {
+    let come = || seen.listening.load(Ordering::Relaxed) + seen.lost.load(Ordering::Relaxed);
+    while come() < wanted && !subscribers.is_finished() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let [listening, lost] = [&seen.listening, &seen.lost].map(|n| n.load(Ordering::Relaxed));
+    println!("{listening} subscribers, {lost} lost");
+}
+
+fn driver_named(name: &str) -> Option<DriverKind> {
+    [DriverKind::Auto].into_iter().chain(DriverKind::ALL).find(|driver| driver.name() == name)
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let wanted = args.next().unwrap_or("10000".into()).parse()?;
+    let asked: u32 = args.next().unwrap_or("10000".into()).parse()?;
     let seconds: u64 = args.next().unwrap_or("10".into()).parse()?;
+    let driver = driver_named(&args.next().unwrap_or("auto".into())).ok_or("no such driver")?;
 
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(&ServerConfig { listen, ..Default::default() }, |_shard| Ticker)?;
+    let config = ServerConfig { listen, driver, ..Default::default() };
+    let server = Server::start(&config, |_shard| Ticker)?;
     println!("listening on ws://{}", server.local_addr());
+    let wanted = asked.min(room(&server));
+    if wanted < asked {
+        let limit = server.layout().descriptors;
+        println!("{wanted} of {asked}: the descriptor limit is {limit} (`ulimit -n` raises it)");
+    }
 
     let lateness_ns = Mutex::new(Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?);
     let (listening, lost) = (AtomicU32::new(0), AtomicU32::new(0));
@@ -226,20 +301,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         wanted,
         asked: 0,
         clients: Vec::new(),
+        patience: VecDeque::new(),
         scratch: Scratch::default(),
         seen: seen.clone(),
         over: over.clone(),
     };
-    let subscribers = thread::spawn(move || subscribe(crowd, wake));
-    let come = || seen.listening.load(Ordering::Relaxed) + seen.lost.load(Ordering::Relaxed);
-    while come() < wanted {
-        thread::sleep(Duration::from_millis(20));
-    }
-    println!("{} subscribers", seen.listening.load(Ordering::Relaxed));
+    let driver = server.driver();
+    let subscribers = thread::spawn(move || subscribe(crowd, driver, wake));
+    wait_for_all(&seen, wanted, &subscribers);
 
     let (mailbox, until) = (server.mailbox(), over.clone());
     let publisher = thread::spawn(move || publish(&mailbox, &until));
-    for second in 1..=seconds {
+    for second in (1..=seconds).take_while(|_| !subscribers.is_finished()) {
         thread::sleep(Duration::from_secs(1));
         report(&seen, second);
     }
@@ -248,6 +321,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.handle().stop();
     let outcome = server.join();
     waker.wake();
-    subscribers.join().map_err(|_| "the subscribers panicked")?;
+    subscribers.join().map_err(|_| "the subscribers panicked")??;
     outcome.error.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -1,5 +1,6 @@
 //! The examples run, and do what they say, with clients that others wrote.
 
+use halfopen_server::DriverKind;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,8 +22,13 @@ struct Example {
 
 impl Example {
     fn start(name: &str, args: &[&str]) -> Self {
-        let command = Command::new(binary(name)).args(args).stdout(Stdio::piped()).spawn();
-        let mut child = command.unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self::run(Command::new(binary(name)).args(args))
+    }
+
+    /// An example as it was put together elsewhere.
+    fn run(command: &mut Command) -> Self {
+        let child = command.stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
@@ -168,12 +174,27 @@ fn ticker_reaches_its_subscribers_and_says_how_late() {
     let second: u64 = text(&mut client).parse().unwrap();
     assert_eq!(second - first, 200_000_000, "a tick is planned each 200 ms");
     let said = example.end();
-    assert!(said.contains("200 subscribers\n"), "{said}");
+    assert!(said.contains("200 subscribers, 0 lost\n"), "{said}");
     let per_second = said.lines().filter_map(|line| line.split(" messages/s").next());
     let per_second =
         per_second.filter_map(|line| line.split_whitespace().last()?.parse::<u32>().ok());
     let messages: u32 = per_second.sum();
     assert!(messages >= 200 && said.matches(" p99 ").count() == 3, "{said}");
+}
+
+/// Each subscriber is two connections of one process, which has few descriptors here.
+#[test]
+fn ticker_says_how_many_subscribers_fit_and_serves_those() {
+    for driver in DriverKind::ALL {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 600 && exec \"$0\" \"$@\""]).arg(binary("ticker"));
+        let said = Example::run(shell.args(["5000", "2", driver.name()])).end();
+        let (wanted, _) = said.split_once(" of 5000: the descriptor limit is 600 ").expect(&said);
+        let wanted: u32 = wanted.parse().unwrap();
+        assert!((200..500).contains(&wanted), "{said}");
+        assert!(said.contains(&format!("\n{wanted} subscribers, 0 lost\n")), "{said}");
+        assert_eq!(said.matches(" p99 ").count(), 2, "{said}");
+    }
 }
 
 #[test]
