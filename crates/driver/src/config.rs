@@ -1,5 +1,5 @@
-use crate::WakeSource;
 use crate::ring::Features;
+use crate::{Turns, WakeSource};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,8 +29,8 @@ pub struct Config {
 pub struct Counters {
     /// System calls of the loop (`io_uring_enter`, or the calls that stand in its place).
     pub syscalls: Counter,
-    /// Turns of the loop.
-    pub turns: Counter,
+    /// Turns of the loop, and how long they took.
+    pub turns: Turns,
     /// Events handed over.
     pub events: Counter,
     /// Bytes received.
@@ -49,8 +49,6 @@ pub struct Counters {
     pub accepts_failed: Counter,
     /// Times that the driver's table was full while a connection waited.
     pub table_full: Counter,
-    /// Nanoseconds of the longest turn.
-    pub turn_ns_max: Counter,
 }
 
 /// A number that one thread writes and others read.

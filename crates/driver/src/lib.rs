@@ -21,6 +21,7 @@ mod socket;
 mod table;
 #[cfg(target_os = "linux")]
 pub mod tokio;
+mod turns;
 mod waker;
 
 pub use config::{Config, Counter, Counters, Error};
@@ -31,4 +32,5 @@ pub use seam::{
     CHUNK_MAX, Cause, Chunk, ConnId, Ends, Engine, Event, Heard, INDEX_MAX, Op, Opening, Severance,
     Token,
 };
+pub use turns::{TURN_NS, Turns};
 pub use waker::{WakeSource, Waker};

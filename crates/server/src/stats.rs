@@ -1,7 +1,7 @@
 //! What a shard, or a server, has done.
 
 use crate::{End, Refusal};
-use halfopen_driver::Counters;
+use halfopen_driver::{Counters, TURN_NS};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,8 +67,6 @@ pub struct Stats {
 pub struct DriverStats {
     /// System calls of the loop.
     pub syscalls: u64,
-    /// Turns of the loop.
-    pub turns: u64,
     /// Events handed over.
     pub events: u64,
     /// Bytes received from TCP.
@@ -87,6 +85,11 @@ pub struct DriverStats {
     pub accepts_failed: u64,
     /// Times that the table was full while a connection waited.
     pub table_full: u64,
+    /// How many turns of the loop took at most as long as each of [`TURN_NS`] and longer than the
+    /// one before; then those that took longer than all.
+    pub turns: [u64; TURN_NS.len() + 1],
+    /// All turns together, ns.
+    pub turn_ns_sum: u64,
     /// The longest turn, ns.
     pub turn_ns_max: u64,
 }
@@ -161,9 +164,13 @@ impl Stats {
 }
 
 impl DriverStats {
+    /// How many turns of the loop there were.
+    pub fn turns(&self) -> u64 {
+        self.turns.iter().sum()
+    }
+
     fn add(&mut self, other: &Self) {
         self.syscalls += other.syscalls;
-        self.turns += other.turns;
         self.events += other.events;
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
@@ -173,6 +180,8 @@ impl DriverStats {
         self.sends_short += other.sends_short;
         self.accepts_failed += other.accepts_failed;
         self.table_full += other.table_full;
+        self.turns.iter_mut().zip(other.turns).for_each(|(to, from)| *to += from);
+        self.turn_ns_sum += other.turn_ns_sum;
         self.turn_ns_max = self.turn_ns_max.max(other.turn_ns_max);
     }
 }
@@ -181,7 +190,6 @@ impl From<&Counters> for DriverStats {
     fn from(counters: &Counters) -> Self {
         Self {
             syscalls: counters.syscalls.value(),
-            turns: counters.turns.value(),
             events: counters.events.value(),
             bytes_received: counters.bytes_in.value(),
             bytes_sent: counters.bytes_out.value(),
@@ -191,7 +199,9 @@ impl From<&Counters> for DriverStats {
             sends_short: counters.sends_short.value(),
             accepts_failed: counters.accepts_failed.value(),
             table_full: counters.table_full.value(),
-            turn_ns_max: counters.turn_ns_max.value(),
+            turns: counters.turns.counts(),
+            turn_ns_sum: counters.turns.sum_ns.value(),
+            turn_ns_max: counters.turns.max_ns.value(),
         }
     }
 }

@@ -55,11 +55,11 @@ pub struct DriverTotals {
 impl DriverTotals {
     pub(super) fn add(&mut self, counters: &Counters) {
         self.syscalls += counters.syscalls.value();
-        self.turns += counters.turns.value();
+        self.turns += counters.turns.count();
         self.events += counters.events.value();
         self.bytes_in += counters.bytes_in.value();
         self.bytes_out += counters.bytes_out.value();
         self.buffers_exhausted += counters.buffers_exhausted.value();
-        self.turn_ns_max = self.turn_ns_max.max(counters.turn_ns_max.value());
+        self.turn_ns_max = self.turn_ns_max.max(counters.turns.max_ns.value());
     }
 }

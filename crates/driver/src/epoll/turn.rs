@@ -52,9 +52,7 @@ impl<E: Engine> Turns<'_, E> {
         if wait == Wait::No {
             self.work_at_deadlines();
         }
-        self.driver.counters.turns.add(1);
-        let turn = clock::now().saturating_since(returned);
-        self.driver.counters.turn_ns_max.raise(turn.as_nanos() as u64);
+        self.driver.counters.turns.add(clock::now().saturating_since(returned));
         Ok(())
     }
 

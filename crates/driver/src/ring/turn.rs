@@ -173,10 +173,7 @@ impl<E: Engine> Turns<'_, E> {
     /// Submits, and sleeps if there is nothing to do.
     fn end_turn(&mut self, now: Instant) -> Result<(), Error> {
         self.driver.prepare(now);
-        let counters = &self.driver.counters;
-        let turn = now.saturating_since(self.begun);
-        counters.turns.add(1);
-        counters.turn_ns_max.raise(turn.as_nanos() as u64);
+        self.driver.counters.turns.add(now.saturating_since(self.begun));
         let arrivals = std::mem::take(&mut self.driver.arrivals);
         let want = self.pace.want(now, arrivals, self.driver.table.len());
         let alarm = self.engine.deadline().into_iter().chain(self.driver.door.alarm()).min();

@@ -43,7 +43,7 @@ fn run_out(driver: Driver) {
     let peer = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let mut taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     assert!(!taken.is_empty());
-    let before = rig.counters.turns.value();
+    let before = rig.counters.turns.count();
     peer.connect(&rig.address.into()).unwrap();
     std::thread::sleep(SHORTAGE);
     if !driver.takes_descriptors() {
@@ -54,7 +54,7 @@ fn run_out(driver: Driver) {
         taken.truncate(taken.len() / 2);
         assert!(matches!(rig.next(), Seen::Opened(_, Opening::Accepted)));
     }
-    let turns = rig.counters.turns.value() - before;
+    let turns = rig.counters.turns.count() - before;
     assert!(turns < 100, "{turns} turns");
     rig.stop();
 }

@@ -75,6 +75,12 @@ impl Buckets {
         buckets
     }
 
+    /// What somebody else has counted: one number for each bound, and one for what is beyond.
+    pub(super) fn counted(bounds_ns: &'static [u64], counts: &[u64], sum_ns: u64) -> Self {
+        assert_eq!(counts.len(), bounds_ns.len() + 1, "each count has its bound");
+        Self { bounds_ns, counts: counts.to_vec(), sum_ns: sum_ns as f64 }
+    }
+
     /// Adds what another shard has counted in the same bounds.
     pub(super) fn add(&mut self, other: &Self) {
         assert_eq!(self.bounds_ns, other.bounds_ns, "only like is added to like");

@@ -1,7 +1,9 @@
 //! The names, and what is behind each.
 
+use super::buckets::Buckets;
 use super::{Exposition, Reading};
 use crate::{DriverStats, End, Refusal, Stats};
+use halfopen_driver::TURN_NS;
 use std::collections::BTreeMap;
 
 impl Reading {
@@ -149,9 +151,13 @@ fn messages(stats: &Stats, to: &mut Exposition) {
 fn driver(stats: &DriverStats, to: &mut Exposition) {
     to.counter("halfopen_received_bytes_total", "Bytes received from TCP.", stats.bytes_received);
     to.counter("halfopen_sent_bytes_total", "Bytes given to TCP.", stats.bytes_sent);
-    to.counter("halfopen_turns_total", "Turns of the drivers' loops.", stats.turns);
     to.counter("halfopen_syscalls_total", "System calls of the drivers' loops.", stats.syscalls);
     to.counter("halfopen_events_total", "Events that the drivers handed over.", stats.events);
+    to.histogram(
+        "halfopen_turn_seconds",
+        "Time that a turn of a driver's loop took, without the wait before it.",
+        &Buckets::counted(&TURN_NS, &stats.turns, stats.turn_ns_sum),
+    );
     to.gauge(
         "halfopen_turn_seconds_max",
         "The longest turn of a driver's loop since the start.",
@@ -233,8 +239,10 @@ const FREE_CODES: [&str; 3] = ["3xxx", "4xxx", "other"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::buckets::{Buckets, LATENESS_NS, RTT_NS};
+    use crate::metrics::buckets::{LATENESS_NS, RTT_NS};
+    use halfopen_driver::Counters;
     use serde_json::Value;
+    use std::time::Duration;
 
     /// Gives each number in a document another value, and lists them by their names.
     fn number_all(value: &mut Value, name: &str, numbers: &mut Vec<(String, u64)>) {
@@ -272,6 +280,23 @@ mod tests {
             };
             assert!(text.lines().any(is_shown), "Stats has {name}, and the metrics have not");
         }
+    }
+
+    #[test]
+    fn turns_are_a_histogram_of_what_the_drivers_counted() {
+        let counters = Counters::default();
+        for ms in [1, 3, 3, 200, 60_000] {
+            counters.turns.add(Duration::from_millis(ms));
+        }
+        let mut text = Exposition::default();
+        driver(&DriverStats::from(&counters), &mut text);
+        let text = text.into_text();
+        for (bound, count) in [("0.0005", 0), ("0.001", 1), ("0.1", 3), ("10", 4), ("+Inf", 5)] {
+            let row = format!("\nhalfopen_turn_seconds_bucket{{le=\"{bound}\"}} {count}\n");
+            assert!(text.contains(&row), "{text}");
+        }
+        assert!(text.contains("\nhalfopen_turn_seconds_sum 60.207\n"), "{text}");
+        assert!(text.contains("\nhalfopen_turn_seconds_max 60\n"), "{text}");
     }
 
     #[test]

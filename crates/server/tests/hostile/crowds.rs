@@ -60,7 +60,7 @@ fn assert_rests(server: &Server, driver: DriverKind) {
     let before = server.handle().snapshot().driver;
     sleep(A_WHILE);
     let after = server.handle().snapshot().driver;
-    let (turns, syscalls) = (after.turns - before.turns, after.syscalls - before.syscalls);
+    let (turns, syscalls) = (after.turns() - before.turns(), after.syscalls - before.syscalls);
     let name = driver.name();
     assert!(turns < TURNS_MAX && syscalls < 4 * TURNS_MAX, "{name}: {turns} turns, {syscalls}");
 }
