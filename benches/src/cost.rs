@@ -8,13 +8,14 @@
 //! A *pair* is one way over the ladder, all columns at each rate: it gives one slope of each column,
 //! and so one ratio. The interval of a ratio comes from drawing whole pairs anew.
 
+mod admin;
 pub mod markdown;
 pub mod sides;
 pub mod slope;
 
 use serde::Serialize;
 use sides::{Point, Setup, Side};
-use slope::{Estimate, estimate, mean, ratio};
+use slope::{Estimate, Line, estimate, least_squares, mean, ratio};
 
 /// The sides of one measurement.
 #[derive(Clone, Debug)]
@@ -90,19 +91,6 @@ fn way(rates: &[u32], pair: usize) -> Vec<(u32, Column)> {
     rates.into_iter().flat_map(|rate| order.map(|column| (rate, column))).collect()
 }
 
-/// The result of a measurement, as it is printed for `--json`.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    /// The name and version of this form.
-    pub schema: &'static str,
-    /// The release of the kernel.
-    pub kernel: String,
-    /// Seconds of a run that count.
-    pub window_s: f64,
-    /// One for each number of connections.
-    pub steps: Vec<Step>,
-}
-
 /// The result with one number of connections.
 #[derive(Debug, Serialize)]
 pub struct Step {
@@ -112,12 +100,18 @@ pub struct Step {
     pub rings: u32,
     /// How many times the ladder was gone over.
     pub pairs: usize,
+    /// Seconds of each run that count.
+    pub window_s: f64,
     /// CPU a heartbeat, both ends together, in µs.
     pub both_ends_us: Columns,
     /// The server's part of it.
     pub server_us: Columns,
     /// The client's part of it.
     pub client_us: Columns,
+    /// What the server takes without a heartbeat, in per cent of a core.
+    pub server_idle_percent: Columns,
+    /// What the client takes without a heartbeat.
+    pub client_idle_percent: Columns,
     /// `halfopen` over the floor, both ends together.
     pub ratio: Estimate,
     /// The floor over itself: what a ratio of 1 looks like here.
@@ -137,26 +131,26 @@ pub struct Columns {
     pub floor_again: Estimate,
 }
 
-impl Report {
-    /// Of these steps.
-    pub fn new(window_s: f64, steps: Vec<Step>) -> Self {
-        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-        Self { schema: "halfopen.heartbeat-cost/2", kernel, window_s, steps }
-    }
-}
-
 impl Step {
     /// Draws the conclusions from the runs.
     pub fn new(setup: &Setup, runs: Vec<Run>) -> Self {
-        let both = |point: &Point| point.server_cpu_us + point.client_cpu_us;
+        let both: fn(&Point) -> f64 = |point| point.server_cpu_us + point.client_cpu_us;
         let [halfopen, floor, again] = ORDER.map(|column| slopes(&runs, column, both));
+        let idle = |cost: fn(&Point) -> f64| {
+            // µs of CPU a second, of which a core has a million.
+            columns(|column| lines(&runs, column, cost).map(|line| line.at_zero / 1e4).collect())
+        };
+        let cost = |cost: fn(&Point) -> f64| columns(|column| slopes(&runs, column, cost));
         Self {
             connections: setup.connections,
             rings: setup.rings,
             pairs: halfopen.len(),
-            both_ends_us: columns(&runs, both),
-            server_us: columns(&runs, |point| point.server_cpu_us),
-            client_us: columns(&runs, |point| point.client_cpu_us),
+            window_s: setup.window.as_secs_f64(),
+            both_ends_us: cost(both),
+            server_us: cost(|point| point.server_cpu_us),
+            client_us: cost(|point| point.client_cpu_us),
+            server_idle_percent: idle(|point| point.server_cpu_us),
+            client_idle_percent: idle(|point| point.client_cpu_us),
             ratio: estimate(halfopen.len(), |pairs| ratio(&halfopen, &floor, pairs)),
             ratio_of_the_same: estimate(floor.len(), |pairs| ratio(&again, &floor, pairs)),
             runs,
@@ -164,27 +158,29 @@ impl Step {
     }
 }
 
-fn columns(runs: &[Run], cost: impl Fn(&Point) -> f64 + Copy) -> Columns {
+/// The mean over the pairs, for each column.
+fn columns(values: impl Fn(Column) -> Vec<f64>) -> Columns {
     let [halfopen, floor, floor_again] = ORDER.map(|column| {
-        let slopes = slopes(runs, column, cost);
-        estimate(slopes.len(), |pairs| mean(&slopes, pairs))
+        let values = values(column);
+        estimate(values.len(), |pairs| mean(&values, pairs))
     });
     Columns { halfopen, floor, floor_again }
 }
 
 /// CPU a heartbeat in each pair.
-fn slopes(runs: &[Run], column: Column, cost: impl Fn(&Point) -> f64) -> Vec<f64> {
+fn slopes(runs: &[Run], column: Column, cost: fn(&Point) -> f64) -> Vec<f64> {
+    lines(runs, column, cost).map(|line| line.slope).collect()
+}
+
+/// CPU a second over heartbeats a second, for each pair.
+fn lines(runs: &[Run], column: Column, cost: fn(&Point) -> f64) -> impl Iterator<Item = Line> {
     let pairs = runs.iter().map(|run| run.pair + 1).max().unwrap_or(0);
-    let of_pair = |pair| {
+    (0..pairs).map(move |pair| {
         let mine = runs.iter().filter(|run| run.pair == pair && run.column == column);
-        let points: Vec<_> = mine
-            .map(|run| {
-                (run.point.heartbeats / run.point.window_s, cost(&run.point) / run.point.window_s)
-            })
-            .collect();
-        slope::least_squares(&points)
-    };
-    (0..pairs).map(of_pair).collect()
+        let a_second =
+            |point: &Point| (point.heartbeats / point.window_s, cost(point) / point.window_s);
+        least_squares(&mine.map(|run| a_second(&run.point)).collect::<Vec<_>>())
+    })
 }
 
 #[cfg(test)]
@@ -221,6 +217,8 @@ mod tests {
         assert!((step.server_us.floor.value - 10.0).abs() < 1e-6);
         assert!((step.ratio.low - 1.5).abs() < 1e-6 && (step.ratio.high - 1.5).abs() < 1e-6);
         assert!((step.ratio_of_the_same.value - 1.0).abs() < 1e-6);
+        assert!((step.server_idle_percent.halfopen.value - 0.3).abs() < 1e-6);
+        assert!((step.client_idle_percent.floor.value - 0.1).abs() < 1e-6);
     }
 
     #[test]

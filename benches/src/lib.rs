@@ -28,6 +28,8 @@ pub mod million;
 pub mod ordeal;
 #[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
+pub mod report;
 pub mod table;
 #[cfg(target_os = "linux")]
 pub mod watching;

@@ -9,10 +9,8 @@ mod bystanders;
 mod child;
 pub mod flood_table;
 pub mod mass_death;
-mod report;
 mod watch;
 
-pub use bystanders::{Bystanders, Latency, Witnessed};
+pub use bystanders::{Bystanders, Witnessed};
 pub use child::Child;
-pub use report::Report;
-pub use watch::{MemoryUse, MemoryWatch, Naps};
+pub use watch::{MemoryUse, MemoryWatch};

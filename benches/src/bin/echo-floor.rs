@@ -13,15 +13,18 @@ fn main() {
 #[cfg(target_os = "linux")]
 mod linux {
     use clap::Parser;
-    use halfopen_benches::echo::{Case, Outcome, Report, Run, Setup, measure};
+    use halfopen_benches::echo::{Outcome, Run, Setup, Talk, measure, page};
+    use halfopen_benches::report::{Naps, Report};
+    use halfopen_benches::table::folder;
     use std::path::PathBuf;
     use std::time::Duration;
 
     /// Measure echoes a second in a closed loop, beside a server that sends back what it gets.
     ///
     /// Build both programs first: `cargo build --release -p halfopen -p halfopen-benches`. The
-    /// machine is to do nothing else. A run takes about four seconds, a pair has three, and the
-    /// defaults have four cases of 20 pairs.
+    /// machine is to do nothing else. A run takes half a second more than its window; a pair has
+    /// three for each number of messages under way, and each size has its pairs: with the defaults
+    /// that is a quarter of an hour.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
@@ -32,9 +35,12 @@ mod linux {
         #[arg(long, value_delimiter = ',', default_values_t = [20, 1024])]
         sizes: Vec<u32>,
         /// Messages under way on each connection.
-        #[arg(long, value_delimiter = ',', default_values_t = [1, 16])]
+        #[arg(
+            long, value_delimiter = ',', default_values_t = [1, 16],
+            value_parser = clap::value_parser!(u32).range(1..)
+        )]
         windows: Vec<u32>,
-        /// Pairs of each case.
+        /// Pairs of each size.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         pairs: u32,
         /// Seconds of each run that count.
@@ -52,12 +58,12 @@ mod linux {
         /// The `halfopen` program; by default the one beside this one.
         #[arg(long)]
         halfopen: Option<PathBuf>,
-        /// Print one JSON document and nothing else.
+        /// Where the folder `<date>-echo-floor` is made.
+        #[arg(long, default_value = "results")]
+        out: PathBuf,
+        /// Print the JSON document and write no folder.
         #[arg(long)]
         json: bool,
-        /// Write `echo-floor.json` and `echo-floor.md` into this folder.
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
     }
 
     pub(crate) fn main() -> anyhow::Result<()> {
@@ -71,24 +77,18 @@ mod linux {
             settle: Duration::try_from_secs_f64(cli.settle_s)?,
             cores: [cli.cores[0], cli.cores[1]],
         };
-        let mut outcomes = Vec::new();
-        for &window in &cli.windows {
-            for &size in &cli.sizes {
-                let case = Case { connections: cli.connections, size, window };
-                eprintln!("{case:?}");
-                let runs = measure(&setup, case, cli.pairs as usize, progress)?;
-                outcomes.push(Outcome::new(case, runs));
-            }
+        let mut report = Report::begin("halfopen.echo-floor/2", "echo-floor")?;
+        let naps = Naps::start()?;
+        for &size in &cli.sizes {
+            let windows = cli.windows.clone();
+            let talk = Talk { connections: cli.connections, size, windows };
+            eprintln!("{} connections, {size} B", talk.connections);
+            let runs = measure(&setup, &talk, cli.pairs as usize, progress)?;
+            report.runs.push(Outcome::new(talk, setup.window, runs));
         }
-        let report = Report::new(cli.window_s, outcomes);
-        let json = serde_json::to_string_pretty(&report)?;
-        if let Some(out) = &cli.out {
-            std::fs::create_dir_all(out)?;
-            std::fs::write(out.join("echo-floor.json"), format!("{json}\n"))?;
-            std::fs::write(out.join("echo-floor.md"), report.markdown())?;
-        }
-        println!("{}", if cli.json { json } else { report.markdown() });
-        Ok(())
+        report.end(Some(naps.finish()));
+        let out = (!cli.json).then_some(&*cli.out);
+        folder::publish(out, &report.started, "echo-floor", &report, &page(&report))
     }
 
     fn progress(run: &Run) {

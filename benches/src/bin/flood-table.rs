@@ -13,8 +13,8 @@ fn main() {
 #[cfg(target_os = "linux")]
 mod linux {
     use clap::Parser;
-    use halfopen_benches::ordeal::Report;
     use halfopen_benches::ordeal::flood_table::{Measured, Setup, Target, measure, page};
+    use halfopen_benches::report::Report;
     use halfopen_benches::table::folder;
     use std::env::current_exe;
     use std::path::PathBuf;
@@ -77,6 +77,7 @@ mod linux {
                 report.runs.push(run);
             }
         }
+        report.end(None);
         let out = (!cli.json).then_some(&*cli.out);
         folder::publish(out, &report.started, "floods", &report, &page(&report))
     }

@@ -15,32 +15,36 @@ mod linux {
     use anyhow::Context;
     use clap::Parser;
     use halfopen_benches::cost::sides::{Setup, Side, rings_for};
-    use halfopen_benches::cost::{Report, Run, Sides, Step, markdown, measure};
-    use std::path::{Path, PathBuf};
+    use halfopen_benches::cost::{Run, Sides, Step, markdown, measure};
+    use halfopen_benches::report::{Naps, Report};
+    use halfopen_benches::table::folder;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     /// Measure the CPU of a heartbeat, both ends together, beside the floor program.
     ///
     /// Build both programs first: `cargo build --release -p halfopen -p halfopen-benches`. The
-    /// machine is to do nothing else. A run takes some nine seconds and the time to connect (1 s
-    /// for 10,000), and a pair has three runs for every rate.
+    /// machine is to do nothing else. A pair has three runs for every rate; a run takes the settling
+    /// and the window, the time to connect (0.1 s for 1,000 connections, 1 s for 10,000, up to 10 s
+    /// for 100,000) and half a second: with the defaults a pair takes about 30 s at 1,000, 35 s at
+    /// 10,000 and a minute and a half at 100,000.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
         /// Connections: a ladder, each step measured by itself.
-        #[arg(long, value_delimiter = ',', default_value = "10k", value_parser = count)]
+        #[arg(long, value_delimiter = ',', default_value = "1k,10k,100k", value_parser = count)]
         connections: Vec<u32>,
         /// Heartbeats a second, over all connections; 0 is without.
-        #[arg(long, value_delimiter = ',', default_value = "0,10k,20k", value_parser = count)]
+        #[arg(long, value_delimiter = ',', default_value = "0,20k", value_parser = count)]
         rates: Vec<u32>,
         /// How often the ladder of rates is gone over; one number for all steps, or one for each.
         #[arg(long, value_delimiter = ',', default_value = "20", value_parser = count)]
         pairs: Vec<u32>,
-        /// Seconds of each run that count.
-        #[arg(long, default_value_t = 5.0)]
-        window: f64,
+        /// Seconds of each run that count; one number for all steps, or one for each.
+        #[arg(long, value_delimiter = ',', default_value = "3")]
+        window: Vec<f64>,
         /// Seconds before them, when all are connected.
-        #[arg(long, default_value_t = 2.0)]
+        #[arg(long, default_value_t = 1.0)]
         settle: f64,
         /// The cores of server and client.
         #[arg(long, num_args = 2, value_delimiter = ',', default_values_t = [0, 1])]
@@ -51,12 +55,12 @@ mod linux {
         /// The `halfopen` program; by default the one beside this one.
         #[arg(long)]
         halfopen: Option<PathBuf>,
-        /// Print one JSON document and nothing else.
+        /// Where the folder `<date>-heartbeat-cost` is made.
+        #[arg(long, default_value = "results")]
+        out: PathBuf,
+        /// Print the JSON document and write no folder.
         #[arg(long)]
         json: bool,
-        /// Write `heartbeat-cost.json` and `heartbeat-cost.md` into this folder, after each step.
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
     }
 
     /// A number, or with `k` or `M` behind it thousands or millions.
@@ -72,44 +76,52 @@ mod linux {
 
     pub(crate) fn main() -> anyhow::Result<()> {
         let cli = Cli::parse();
-        let beside = |name| std::env::current_exe().map(|own| own.with_file_name(name));
-        let program = cli.halfopen.clone().map_or_else(|| beside("halfopen"), Ok)?;
-        let sides = Sides {
-            halfopen: Side::Halfopen { program, driver: cli.driver.clone() },
-            floor: Side::Floor { program: beside("floor")? },
-        };
-        let mut report = Report::new(cli.window, Vec::new());
-        for (number, &connections) in cli.connections.iter().enumerate() {
-            eprintln!("{connections} connections");
+        let sides = cli.sides()?;
+        let mut report = Report::begin("halfopen.heartbeat-cost/3", "heartbeat-cost")?;
+        let naps = Naps::start()?;
+        let outcome = (0..cli.connections.len()).try_for_each(|step| -> anyhow::Result<()> {
+            let (setup, pairs) = cli.step(step)?;
+            eprintln!("{} connections", setup.connections);
+            let runs = measure(&sides, &setup, &cli.rates, pairs, progress)?;
+            let step = Step::new(&setup, runs);
+            report.doubts.extend(markdown::doubt(&step));
+            report.runs.push(step);
+            Ok(())
+        });
+        report.end(Some(naps.finish()));
+        // What was measured before something failed is not lost.
+        if !report.runs.is_empty() {
+            let out = (!cli.json).then_some(&*cli.out);
+            let page = markdown::page(&report);
+            folder::publish(out, &report.started, "heartbeat-cost", &report, &page)?;
+        }
+        outcome
+    }
+
+    impl Cli {
+        fn sides(&self) -> anyhow::Result<Sides> {
+            let beside = |name| std::env::current_exe().map(|own| own.with_file_name(name));
+            let program = self.halfopen.clone().map_or_else(|| beside("halfopen"), Ok)?;
+            Ok(Sides {
+                halfopen: Side::Halfopen { program, driver: self.driver.clone() },
+                floor: Side::Floor { program: beside("floor")? },
+            })
+        }
+
+        /// How a step is measured, and in how many pairs.
+        fn step(&self, number: usize) -> anyhow::Result<(Setup, usize)> {
+            let connections = self.connections[number];
+            let window = self.window.get(number).or(self.window.last()).context("no window")?;
+            let pairs = self.pairs.get(number).or(self.pairs.last()).context("no pairs")?;
             let setup = Setup {
                 connections,
                 rings: rings_for(connections),
-                window: Duration::try_from_secs_f64(cli.window)?,
-                settle: Duration::try_from_secs_f64(cli.settle)?,
-                cores: [cli.cores[0], cli.cores[1]],
+                window: Duration::try_from_secs_f64(*window)?,
+                settle: Duration::try_from_secs_f64(self.settle)?,
+                cores: [self.cores[0], self.cores[1]],
             };
-            let pairs = *cli.pairs.get(number).or(cli.pairs.last()).context("no pairs")?;
-            let runs = measure(&sides, &setup, &cli.rates, pairs as usize, progress)?;
-            report.steps.push(Step::new(&setup, runs));
-            if let Some(out) = &cli.out {
-                write(&report, out)?;
-            }
+            Ok((setup, *pairs as usize))
         }
-        let page = markdown::page(&report);
-        if cli.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            println!("{page}");
-        }
-        Ok(())
-    }
-
-    fn write(report: &Report, out: &Path) -> anyhow::Result<()> {
-        std::fs::create_dir_all(out)?;
-        let json = serde_json::to_string_pretty(report)?;
-        std::fs::write(out.join("heartbeat-cost.json"), json + "\n")?;
-        std::fs::write(out.join("heartbeat-cost.md"), markdown::page(report))?;
-        Ok(())
     }
 
     fn progress(run: &Run) {

@@ -14,8 +14,8 @@ fn main() {
 mod linux {
     use anyhow::Context;
     use clap::{Args, Parser, Subcommand};
-    use halfopen_benches::ordeal::Report;
     use halfopen_benches::ordeal::mass_death::{Measured, Setup, measure, page, server};
+    use halfopen_benches::report::Report;
     use halfopen_benches::table::folder;
     use halfopen_driver::DriverKind;
     use halfopen_server::{Heartbeat, Policy};
@@ -127,6 +127,7 @@ mod linux {
                 report.runs.push(run);
             }
         }
+        report.end(None);
         let out = (!flags.json).then_some(&*flags.out);
         folder::publish(out, &report.started, "mass-death", &report, &page(&report))
     }

@@ -1,8 +1,9 @@
 //! One run of one side: two processes on a core each, and what they used in a window.
 
+use super::admin::{Admin, Counts};
 use crate::million::memory::tcp_sockets;
 use crate::process::Process;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use halfopen_loadgen::plan::raise_descriptor_limit;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -26,9 +27,9 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// 10,000 connections on one ring a side, 5 s that count after 2 s that do not, cores 0 and 1.
+    /// 10,000 connections on one ring a side, 3 s that count after 1 s that does not, cores 0 and 1.
     fn default() -> Self {
-        let (window, settle) = (Duration::from_secs(5), Duration::from_secs(2));
+        let (window, settle) = (Duration::from_secs(3), Duration::from_secs(1));
         Self { connections: 10_000, rings: 1, window, settle, cores: [0, 1] }
     }
 }
@@ -80,6 +81,7 @@ impl Side {
     /// # Errors
     /// A process did not start, or ended early, or lost connections.
     pub fn run(&self, setup: &Setup, rate: u32) -> anyhow::Result<Point> {
+        wait_for_the_last_to_go()?;
         match self {
             Self::Halfopen { program, driver } => {
                 run_halfopen(program, driver, setup, rate).context("halfopen")
@@ -89,11 +91,11 @@ impl Side {
     }
 }
 
-/// How late a ping is in the mean: half a tick of the wheel.
-const LATENESS_MS: f64 = 4.0;
-
 /// How fast the clients of `halfopen` connect.
 const CONNECT_RATE: u32 = 10_000;
+
+/// How often the server is asked for counts of one moment, when a shard was too busy to answer.
+const ASKED_MAX: usize = 5;
 
 fn run_floor(program: &PathBuf, setup: &Setup, rate: u32) -> anyhow::Result<Point> {
     let counts =
@@ -109,13 +111,13 @@ fn run_floor(program: &PathBuf, setup: &Setup, rate: u32) -> anyhow::Result<Poin
     // The client answers its input when all are connected.
     client.ask()?;
     sleep(setup.settle);
-    let before = [server.ask()?, client.ask()?];
+    let (begun, before) = (Instant::now(), [server.ask()?, client.ask()?]);
     ensure!(before[0].connections == setup.connections, "not all have connected");
     sleep(setup.window);
-    let after = [server.ask()?, client.ask()?];
+    let (ended, after) = (Instant::now(), [server.ask()?, client.ask()?]);
     let [served, answered] = [0, 1].map(|role| after[role].since(&before[role]));
     Ok(Point {
-        window_s: setup.window.as_secs_f64(),
+        window_s: (ended - begun).as_secs_f64(),
         heartbeats: served.pongs as f64,
         server_cpu_us: served.cpu_ns as f64 / 1e3,
         client_cpu_us: answered.cpu_ns as f64 / 1e3,
@@ -130,52 +132,74 @@ fn run_halfopen(
     rate: u32,
 ) -> anyhow::Result<Point> {
     let interval = interval(setup.connections, rate);
-    let others = sockets_of_others()?;
     let mut server = Process::start(setup.cores[0], &mut serve(program, driver, setup, &interval))?;
     let line = server.line()?;
     let url = line.split(' ').find(|word| word.starts_with("ws://"));
     let url = url.with_context(|| format!("no address in {line:?}"))?;
     let client = Process::start(setup.cores[1], &mut load(program, url, setup))?;
-    wait_for_sockets(others + 2 * u64::from(setup.connections))?;
+    let admin = Admin::of(&line)?;
+    wait_until_open(admin, setup.connections)?;
     sleep(setup.settle);
-    let before = [server.cpu()?, client.cpu()?];
+    let before = Moment::now(&server, &client, admin)?;
     sleep(setup.window);
-    let after = [server.cpu()?, client.cpu()?];
-    let report = client.report()?;
-    let heard = check(&report, setup, rate)?;
+    let after = Moment::now(&server, &client, admin)?;
+    for Counts { open, opened, .. } in [before.counts, after.counts] {
+        let all = u64::from(setup.connections);
+        ensure!((open, opened) == (all, all), "of {opened} connections {open} were open");
+    }
     Ok(Point {
-        window_s: setup.window.as_secs_f64(),
-        heartbeats: heard * setup.window.as_secs_f64(),
-        server_cpu_us: (after[0] - before[0]).as_secs_f64() * 1e6,
-        client_cpu_us: (after[1] - before[1]).as_secs_f64() * 1e6,
+        window_s: (after.at - before.at).as_secs_f64(),
+        heartbeats: (after.counts.pongs - before.counts.pongs) as f64,
+        server_cpu_us: (after.server - before.server).as_secs_f64() * 1e6,
+        client_cpu_us: (after.client - before.client).as_secs_f64() * 1e6,
         syscalls: None,
     })
 }
 
-/// TCP sockets that are open when those of the last run have gone: two looks find as many.
-fn sockets_of_others() -> anyhow::Result<u64> {
-    let mut before = u64::MAX;
-    loop {
-        let now = tcp_sockets()?;
-        if now >= before {
-            return Ok(now.min(before));
+/// What had been used and counted by some moment.
+struct Moment {
+    at: Instant,
+    server: Duration,
+    client: Duration,
+    counts: Counts,
+}
+
+impl Moment {
+    /// The counts always come behind the CPU, so that they are of a time as long. What asking for
+    /// them costs the server is in the window once, at every rate alike, and so in no slope.
+    fn now(server: &Process, client: &Process, admin: Admin) -> anyhow::Result<Self> {
+        for _ in 0..ASKED_MAX {
+            let (at, server, client) = (Instant::now(), server.cpu()?, client.cpu()?);
+            let counts = admin.counts()?;
+            if counts.complete {
+                return Ok(Self { at, server, client, counts });
+            }
         }
-        before = now;
-        sleep(Duration::from_millis(200));
+        bail!("the shards of the server are too busy to tell what they have counted")
     }
 }
 
-/// Waits until so many TCP sockets are open on this machine, of both ends.
-fn wait_for_sockets(count: u64) -> anyhow::Result<()> {
-    let patience = Duration::from_secs_f64(30.0 + 3.0 * count as f64 / f64::from(CONNECT_RATE));
-    let until = Instant::now() + patience;
+/// Waits until the sockets of the last run have gone: two looks find as many.
+fn wait_for_the_last_to_go() -> anyhow::Result<()> {
+    let (mut before, mut now) = (u64::MAX, tcp_sockets()?);
+    while now < before {
+        sleep(Duration::from_millis(200));
+        (before, now) = (now, tcp_sockets()?);
+    }
+    Ok(())
+}
+
+/// Waits until so many have shaken hands with the server.
+fn wait_until_open(admin: Admin, connections: u32) -> anyhow::Result<()> {
+    let patience = 30.0 + 6.0 * f64::from(connections) / f64::from(CONNECT_RATE);
+    let until = Instant::now() + Duration::from_secs_f64(patience);
     loop {
-        let open = tcp_sockets()?;
-        if open >= count {
+        let Counts { opened, .. } = admin.counts()?;
+        if opened >= u64::from(connections) {
             return Ok(());
         }
-        ensure!(Instant::now() < until, "{open} of {count} sockets were open after {patience:?}");
-        sleep(Duration::from_millis(20));
+        ensure!(Instant::now() < until, "{opened} of {connections} were open after {patience} s");
+        sleep(Duration::from_millis(50));
     }
 }
 
@@ -189,38 +213,19 @@ fn interval(connections: u32, rate: u32) -> String {
 
 fn serve(program: &PathBuf, driver: &str, setup: &Setup, interval: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(["serve", "--listen=127.0.0.1:0", "--ping-timeout=20s"]);
+    command.args(["serve", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--ping-timeout=20s"]);
     command.arg(format!("--shards={}", setup.rings));
     command.arg(format!("--driver={driver}")).arg(format!("--ping-interval={interval}"));
     command.arg(format!("--max-connections={}", setup.connections));
     command
 }
 
+/// It is killed when it is not wanted any more.
 fn load(program: &PathBuf, url: &str, setup: &Setup) -> Command {
-    // The last handshakes may be under way when the time of settling begins.
-    let duration = setup.settle + setup.window + Duration::from_secs(2);
     let mut command = Command::new(program);
-    command.args(["load", url, "--json", "-q"]).arg(format!("--shards={}", setup.rings));
+    command.args(["load", url, "--json", "-q", "--duration=1h"]);
+    command.arg(format!("--shards={}", setup.rings));
     command.arg(format!("--connections={}", setup.connections));
     command.arg(format!("--connect-rate={CONNECT_RATE}/s"));
-    command.arg(format!("--duration={}ms", duration.as_millis()));
     command
-}
-
-/// Heartbeats a second, by the client's own count of the time between two pings, or where the run
-/// was too short for two by the interval that was asked for; its loss of a connection spoils the
-/// run.
-fn check(report: &serde_json::Value, setup: &Setup, rate: u32) -> anyhow::Result<f64> {
-    let opened = report["connections"]["opened"].as_u64();
-    ensure!(opened == Some(u64::from(setup.connections)), "{opened:?} connections were opened");
-    let lost = &report["living"]["lost"];
-    ensure!(lost["heartbeat"] == 0 && lost["reset"] == 0, "connections were lost: {lost}");
-    if rate == 0 {
-        return Ok(0.0);
-    }
-    let nominal = f64::from(setup.connections) * 1e3 / f64::from(rate);
-    let mean = report["pings"]["server"]["interval_ms"]["mean"].as_f64();
-    let long = nominal / 1e3 > (setup.settle + setup.window).as_secs_f64() / 2.0;
-    let mean = if long { nominal + LATENESS_MS } else { mean.context("no pings were seen")? };
-    Ok(f64::from(setup.connections) * 1e3 / mean)
 }

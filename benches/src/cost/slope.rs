@@ -16,14 +16,32 @@ pub struct Estimate {
     pub high: f64,
 }
 
-/// The slope of the line that fits the points best; NaN where they have but one x.
-pub fn least_squares(points: &[(f64, f64)]) -> f64 {
+impl Estimate {
+    /// The value, and its interval in brackets.
+    pub fn shown(&self, digits: usize) -> String {
+        let Self { value, low, high } = self;
+        format!("{value:.digits$} ({low:.digits$} to {high:.digits$})")
+    }
+}
+
+/// A line through points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Line {
+    /// By how much y grows with x; NaN where the points have but one x.
+    pub slope: f64,
+    /// y where x is 0.
+    pub at_zero: f64,
+}
+
+/// The line that fits the points best.
+pub fn least_squares(points: &[(f64, f64)]) -> Line {
     let count = points.len() as f64;
     let mean_x = points.iter().map(|point| point.0).sum::<f64>() / count;
     let mean_y = points.iter().map(|point| point.1).sum::<f64>() / count;
     let over = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>();
     let under = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>();
-    over / under
+    let slope = over / under;
+    Line { slope, at_zero: mean_y - slope * mean_x }
 }
 
 /// The figure that `of` makes from some blocks, and what it makes when they are drawn anew, with
@@ -55,7 +73,8 @@ mod tests {
     #[test]
     fn a_line_is_found_through_noise_that_cancels() {
         let points = [(0.0, 1.0), (10.0, 31.0), (10.0, 29.0), (20.0, 59.0)];
-        assert!((least_squares(&points) - 2.9).abs() < 0.01);
+        let Line { slope, at_zero } = least_squares(&points);
+        assert!((slope - 2.9).abs() < 0.01 && (at_zero - 1.25).abs() < 0.01, "{slope} {at_zero}");
     }
 
     #[test]

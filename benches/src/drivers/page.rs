@@ -30,6 +30,7 @@ fn head(table: &Table) -> String {
         machine.commit,
         table.started,
     );
+    head.push_str(&crate::report::doubts(&machine.doubt()));
     let _ = writeln!(head, "```sh\n{}\n```\n", table.command.join(" "));
     let _ = writeln!(
         head,
@@ -72,7 +73,7 @@ fn heartbeats(drivers: &[Driver]) -> String {
     let titles = ["driver", "connections", "both ends, µs", "of the floor", "the floor of itself"];
     text.push_str(&header(&titles));
     for driver in drivers {
-        let steps = driver.heartbeat.as_ref().and_then(|report| report["steps"].as_array());
+        let steps = driver.heartbeat.as_ref().and_then(|report| report["runs"].as_array());
         for step in steps.into_iter().flatten() {
             let cells = [
                 driver.driver.clone(),
@@ -193,7 +194,7 @@ mod tests {
         let driver = Driver {
             driver: "epoll".to_owned(),
             echo: Vec::new(),
-            heartbeat: Some(json!({ "steps": [step] })),
+            heartbeat: Some(json!({ "runs": [step] })),
             user_bytes: None,
             kernel_bytes: None,
             false_kills: 0,

@@ -102,7 +102,7 @@ impl Programs {
             output.with_context(|| format!("starting {}", self.heartbeat_cost.display()))?;
         let mut report =
             document(output, &[0]).with_context(|| format!("heartbeat-cost on {driver}"))?;
-        let steps = report["steps"].as_array_mut().context("no steps in its document")?;
+        let steps = report["runs"].as_array_mut().context("no steps in its document")?;
         for step in steps.iter_mut().filter_map(Value::as_object_mut) {
             step.remove("runs");
         }

@@ -1,5 +1,6 @@
 //! Connections to which nothing is done, and what they feel of what is done to others.
 
+use crate::report::Latency;
 use anyhow::ensure;
 use halfopen_driver::DriverKind;
 use halfopen_loadgen::death::Unwatched;
@@ -7,8 +8,6 @@ use halfopen_loadgen::plan::{Asked, Expect, resolve};
 use halfopen_loadgen::record::{Interval, Tag, histogram};
 use halfopen_loadgen::run::{Interrupt, Outcome, Run};
 use halfopen_wheel::Instant;
-use hdrhistogram::Histogram;
-use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -96,52 +95,5 @@ impl Witnessed {
             }
         }
         Latency::of(&all)
-    }
-}
-
-/// A distribution of times, in ms. Not measured is null: fewer than ten samples beyond.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Latency {
-    /// Samples.
-    pub count: u64,
-    /// The median.
-    pub p50_ms: Option<f64>,
-    /// The 99th percentile.
-    pub p99_ms: Option<f64>,
-    /// The 99.9th percentile.
-    pub p99_9_ms: Option<f64>,
-    /// The greatest.
-    pub max_ms: Option<f64>,
-}
-
-impl Latency {
-    /// What a histogram of nanoseconds tells.
-    pub fn of(histogram: &Histogram<u64>) -> Self {
-        let count = histogram.len();
-        let ms = |nanos: u64| nanos as f64 / 1e6;
-        let at = |quantile: f64| {
-            let beyond = count as f64 * (1.0 - quantile);
-            (beyond >= 10.0).then(|| ms(histogram.value_at_quantile(quantile)))
-        };
-        let max_ms = (count > 0).then(|| ms(histogram.max()));
-        Self { count, p50_ms: at(0.5), p99_ms: at(0.99), p99_9_ms: at(0.999), max_ms }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentile_stands_only_where_ten_samples_lie_beyond_it() {
-        let mut times = histogram();
-        for ms in 1..=1_000u64 {
-            times.record(ms * 1_000_000).unwrap();
-        }
-        let latency = Latency::of(&times);
-        assert_eq!((latency.count, latency.p99_9_ms), (1_000, None));
-        assert!((latency.p50_ms.unwrap() - 500.0).abs() < 1.0);
-        assert!((latency.p99_ms.unwrap() - 990.0).abs() < 1.0);
-        assert_eq!(Latency::of(&histogram()).max_ms, None);
     }
 }

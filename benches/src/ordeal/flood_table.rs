@@ -8,7 +8,8 @@ mod report;
 
 pub use report::page;
 
-use super::{Bystanders, Child, Latency, MemoryUse, MemoryWatch, Naps};
+use super::{Bystanders, Child, MemoryUse, MemoryWatch};
+use crate::report::{Latency, Naps};
 use anyhow::Context;
 use halfopen_driver::CHUNK_MAX;
 use halfopen_server::Stats;

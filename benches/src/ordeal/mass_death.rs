@@ -12,7 +12,8 @@ pub mod server;
 
 pub use report::page;
 
-use super::{Bystanders, Child, Latency, Naps, Witnessed};
+use super::{Bystanders, Child, Witnessed};
+use crate::report::{Latency, Naps};
 use anyhow::{Context, ensure};
 use halfopen_driver::DriverKind;
 use halfopen_loadgen::death::{Death, Unwatched};

@@ -1,12 +1,10 @@
-//! What is watched beside: the memory of the server, and the hiccups of the machine.
+//! The memory of the server, watched beside.
 
-use super::Latency;
-use halfopen_loadgen::sample::hiccup::Hiccups;
 use halfopen_loadgen::sample::proc;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, available_parallelism, sleep};
+use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 /// How often the memory is looked at.
@@ -62,24 +60,5 @@ impl MemoryWatch {
     pub fn finish(self) -> Option<MemoryUse> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("looking does not panic")
-    }
-}
-
-/// How long the machine itself stops for, on all its cores: a tail shorter than this is its own.
-#[derive(Debug)]
-pub struct Naps(Hiccups);
-
-impl Naps {
-    /// Begins.
-    ///
-    /// # Errors
-    /// No thread can be started.
-    pub fn start() -> std::io::Result<Self> {
-        Ok(Self(Hiccups::start(available_parallelism().map_or(1, usize::from))?))
-    }
-
-    /// Ends.
-    pub fn finish(self) -> Latency {
-        Latency::of(&self.0.finish())
     }
 }

@@ -47,7 +47,19 @@ impl Machine {
             load_before: load.and_then(|load| load.split(' ').next()?.parse().ok()),
         })
     }
+
+    /// What speaks against a machine that did something else before.
+    pub fn doubt(&self) -> Option<String> {
+        let load = self.load_before.filter(|&load| load > LOAD_QUIET)?;
+        Some(format!(
+            "the machine was not quiet: {load} tasks wanted a core in the minute before, and a quiet \
+             one has at most {LOAD_QUIET}"
+        ))
+    }
 }
+
+/// So many tasks may have wanted a core, in the minute before a measurement.
+const LOAD_QUIET: f64 = 1.0;
 
 /// The first line that a program prints.
 fn line_of(program: &str, arguments: &[&str]) -> anyhow::Result<String> {

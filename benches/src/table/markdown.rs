@@ -23,6 +23,9 @@ fn head(table: &Table) -> String {
     let Table { machine, rounds, started, .. } = table;
     let mut head = String::new();
     let _ = writeln!(head, "{}.\n", described(machine));
+    head.push_str(
+        &machine.doubt().map_or(String::new(), |doubt| format!("**Doubt**: {doubt}.\n\n")),
+    );
     let _ = writeln!(
         head,
         "Medians of {rounds} interleaved rounds, begun {started}. A ratio is the best rival's time \

@@ -1,7 +1,7 @@
 //! The measurements for people, held against what is claimed.
 
 use super::{Measured, Target};
-use crate::ordeal::report::{Report, claim, row};
+use crate::report::{Report, claim};
 use halfopen_loadgen::report::number::{count, significant};
 use serde_json::Value;
 use std::fmt::Write;
@@ -65,7 +65,7 @@ fn section(run: &Measured) -> String {
         ("hiccups during the flood", &run.hiccups_during),
     ];
     for (name, latency) in rows {
-        let _ = writeln!(section, "{}", row(name, latency));
+        let _ = writeln!(section, "{}", latency.row(name));
     }
     let memory = [run.memory.at_first, run.memory.peak, run.memory.at_last].map(mebibytes);
     let _ = writeln!(

@@ -1,7 +1,7 @@
 //! The measurements for people, held against what is claimed.
 
 use super::Measured;
-use crate::ordeal::report::{Report, claim, row};
+use crate::report::{Report, claim};
 use halfopen_loadgen::report::number::{count, significant};
 use std::fmt::Write;
 
@@ -97,7 +97,7 @@ fn section(run: &Measured) -> String {
         rows.insert(0, ("lateness of a detection", &run.lateness));
     }
     for (name, latency) in rows {
-        let _ = writeln!(section, "{}", row(name, latency));
+        let _ = writeln!(section, "{}", latency.row(name));
     }
     section
 }
