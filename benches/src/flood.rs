@@ -149,6 +149,7 @@ impl Flood {
             }
             let Some(id) = state.next() else { continue };
             let kind = state.plan.kind;
+            state.tally.unread_bytes += kind.unread_bytes() as u64;
             let conn = self.conns[id.index as usize].as_ref();
             match conn.filter(|conn| !conn.in_flight) {
                 Some(conn) => {

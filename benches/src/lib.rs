@@ -6,7 +6,8 @@
 //! of heartbeats (or of an echo) and do nothing else, `heartbeat-cost` and `echo-floor` run it
 //! against the `halfopen` program in turns. `drivers-table` does the same work on each
 //! [driver](drivers), and writes the page. `watch-table` compares what each way of [watching] for
-//! dead peers costs and finds.
+//! dead peers costs and finds, `idle-memory` what the kernel holds of an idle connection
+//! ([`idle_memory`]). All of them write the same kind of page ([`report`]).
 //! Two more measure what the living feel: `flood-table`
 //! while a server is flooded by the program `flood`, and `mass-death` when very many die in one
 //! instant ([ordeal]).
@@ -22,6 +23,8 @@ pub mod echo;
 pub mod flood;
 #[cfg(target_os = "linux")]
 pub mod floor;
+#[cfg(target_os = "linux")]
+pub mod idle_memory;
 #[cfg(target_os = "linux")]
 pub mod million;
 #[cfg(target_os = "linux")]

@@ -7,6 +7,8 @@
 //! drifts through all of them; a figure is the median of the rounds with the least and the greatest.
 
 use crate::process::Process;
+use crate::report::Report;
+use crate::table::spread::Spread;
 use anyhow::{Context, ensure};
 use halfopen_loadgen::sample::proc::loopback;
 use serde::Serialize;
@@ -20,9 +22,10 @@ use std::time::{Duration, Instant};
 pub const DEATHS: [&str; 3] = ["blackhole", "freeze", "mute"];
 
 /// What is measured, and with how much of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Setup {
     /// The `halfopen` program.
+    #[serde(skip)]
     pub program: PathBuf,
     /// Connections.
     pub connections: u32,
@@ -66,6 +69,16 @@ pub fn ways() -> Vec<Way> {
         }
     }
     ways
+}
+
+/// All ways, over all rounds.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// How they were measured; times in seconds.
+    #[serde(flatten)]
+    pub setup: Setup,
+    /// Every run, in the order of time.
+    pub runs: Vec<Run>,
 }
 
 /// What one run of one way showed.
@@ -177,7 +190,7 @@ impl Setup {
         command.arg(format!("--connect-rate={}", self.connect_rate()));
         command.arg(format!("--kill-at={}s", settled.as_secs()));
         command.arg(format!("--kill-over={}s", self.interval));
-        command.arg(format!("--watch={}s", self.watch() + self.interval));
+        command.arg(format!("--watch={}s", self.watch()));
         command.arg("--kill").args(DEATHS.map(|death| format!("{death}={}", self.victims)));
         if let Some(rate) = self.messages {
             command.arg(format!("--message-rate={rate}"));
@@ -229,8 +242,35 @@ fn found(report: &Value) -> anyhow::Result<[Found; 3]> {
     found.try_into().ok().context("one for each death")
 }
 
-/// The table in Markdown: a row for each way, over all of its rounds.
-pub fn markdown(runs: &[Run]) -> String {
+const HOW_TO_READ: &str = "\
+All live while packets and CPU are counted: the median of the rounds, and in brackets the least and \
+the greatest. Then some are blackholed, some freeze and some go mute, spread over an interval: how \
+many were detected over all rounds, the median of the times to a detection, and the longest.\n\n";
+
+/// The whole page.
+pub fn page(report: &Report<Outcome>) -> String {
+    let title = "What each way of watching for dead peers costs and finds";
+    let mut page = report.page(title, HOW_TO_READ, std::iter::empty());
+    for Outcome { setup, runs } in &report.runs {
+        page += &format!(
+            "{} connections, {}; a ping every {} s with {} s to answer, keepalive {} s, user timeout {} \
+             s; {} s counted; {} victims of each kind.\n\n{}",
+            setup.connections,
+            setup.messages.map_or("silent".into(), |rate| format!("{rate} messages/s in all")),
+            setup.interval,
+            setup.timeout,
+            setup.keepalive,
+            setup.user_timeout,
+            setup.window,
+            setup.victims,
+            table(runs),
+        );
+    }
+    page
+}
+
+/// A row for each way, over all of its rounds.
+fn table(runs: &[Run]) -> String {
     let mut table = String::from(
         "| watched by | packets/s | CPU of both ends, % of a core | blackhole | freeze | mute |\n\
          |---|---|---|---|---|---|\n",
@@ -251,11 +291,9 @@ pub fn markdown(runs: &[Run]) -> String {
 
 /// The median, with the least and the greatest.
 fn spread(values: impl Iterator<Item = f64>) -> String {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let digits = if values[values.len() - 1] < 100.0 { 2 } else { 0 };
-    let [least, middle, most] = [0, values.len() / 2, values.len() - 1].map(|at| values[at]);
-    format!("{middle:.digits$} ({least:.digits$} to {most:.digits$})")
+    let Spread { median, min, max } = Spread::of(&values.collect::<Vec<_>>());
+    let digits = if max < 100.0 { 2 } else { 0 };
+    format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
 }
 
 /// How many were found over all rounds, and when.
@@ -264,15 +302,12 @@ fn cell(rounds: impl Iterator<Item = Found>) -> String {
     let sum = |value: fn(&Found) -> u64| rounds.iter().map(value).sum::<u64>();
     let (killed, detected) = (sum(|found| found.killed), sum(|found| found.detected));
     let longest = rounds.iter().filter_map(|found| found.max_ms).fold(0.0, f64::max);
-    let mut medians: Vec<_> = rounds.iter().filter_map(|found| found.p50_ms).collect();
-    medians.sort_by(f64::total_cmp);
-    match medians.get(medians.len() / 2) {
-        Some(median) if detected > 0 => {
-            let (median, longest) = (median / 1e3, longest / 1e3);
-            format!("{detected} of {killed}, {median:.1} s, at most {longest:.1} s")
-        }
-        _ => format!("{detected} of {killed}"),
+    let medians: Vec<_> = rounds.iter().filter_map(|found| found.p50_ms).collect();
+    if detected == 0 || medians.is_empty() {
+        return format!("{detected} of {killed}");
     }
+    let (median, longest) = (Spread::of(&medians).median / 1e3, longest / 1e3);
+    format!("{detected} of {killed}, {median:.1} s, at most {longest:.1} s")
 }
 
 #[cfg(test)]
@@ -289,13 +324,13 @@ mod tests {
 
     #[test]
     fn a_row_has_the_median_of_its_rounds_and_the_sum_of_its_dead() {
-        let table = markdown(&[run(300.0, 10), run(100.0, 9), run(200.0, 10)]);
+        let table = table(&[run(300.0, 10), run(100.0, 9), run(200.0, 10)]);
         let row = table.lines().nth(2).unwrap();
         assert!(
             row.starts_with("| idle pings + keepalive | 200 (100 to 300) | 1.00 (1.00 to 1.00)")
         );
         assert!(row.ends_with("| 29 of 30, 1.5 s, at most 3.0 s |"), "{row}");
-        let none = markdown(&[run(1.0, 0)]);
+        let none = super::table(&[run(1.0, 0)]);
         assert!(none.contains("| 0 of 10 | 0 of 10 | 0 of 10 |"), "{none}");
     }
 

@@ -24,7 +24,7 @@ mod linux {
     /// Measure echo, heartbeats, memory and detection on each driver, and write the table.
     ///
     /// Build the programs first: `cargo build --release -p halfopen -p halfopen-benches`. The
-    /// machine is to do nothing else. All of it takes about half an hour, most of it for heartbeats.
+    /// machine is to do nothing else. All of it takes about 14 minutes, most of it for heartbeats.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
@@ -32,10 +32,10 @@ mod linux {
         #[arg(long)]
         driver: Vec<String>,
         /// How often echo and lab are done.
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
         rounds: u32,
         /// Seconds of each echo that count.
-        #[arg(long, default_value_t = 5.0)]
+        #[arg(long, default_value_t = 3.0)]
         window: f64,
         /// Connections of the echo.
         #[arg(long, default_value_t = 200)]
@@ -50,7 +50,10 @@ mod linux {
         #[arg(long, allow_hyphen_values = true)]
         lab: Vec<String>,
         /// A flag of `heartbeat-cost`; may be given several times.
-        #[arg(long, allow_hyphen_values = true, default_value = "--pairs=5")]
+        #[arg(
+            long, allow_hyphen_values = true,
+            default_values_t = ["--connections=10k".to_owned(), "--pairs=5".to_owned()]
+        )]
         heartbeat: Vec<String>,
         /// Leave heartbeats out.
         #[arg(long)]

@@ -92,9 +92,9 @@ mod linux {
     }
 
     fn progress(run: &Run) {
-        let Run { pair, echoes_per_s, server_us, client_us, .. } = run;
+        let Run { pair, window, echoes_per_s, server_us, client_us, .. } = run;
         eprintln!(
-            "pair {:>3}  {:<11} {echoes_per_s:>8.0} echoes/s   server {server_us:>6.3} µs   client {client_us:>6.3} µs",
+            "pair {:>3}  {window:>3} under way  {:<11} {echoes_per_s:>8.0} echoes/s   server {server_us:>6.3} µs   client {client_us:>6.3} µs",
             pair + 1,
             format!("{:?}", run.column),
         );

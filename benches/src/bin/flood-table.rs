@@ -24,7 +24,8 @@ mod linux {
     /// what the quiet ones feel.
     ///
     /// Build the programs first: `cargo build --release -p halfopen -p halfopen-benches`. The machine
-    /// is to do nothing else.
+    /// is to do nothing else. With the defaults a driver takes two minutes, and as long for its
+    /// control.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
@@ -46,6 +47,10 @@ mod linux {
         /// What runs the server; several are measured one after the other.
         #[arg(long, default_value = "io-uring", value_delimiter = ',')]
         driver: Vec<String>,
+        /// The most bytes that the server queues for one that does not read: small, so that a server
+        /// which did not keep to it would be seen.
+        #[arg(long, default_value_t = 64 * 1024)]
+        output_max: u64,
         /// A flag of `halfopen serve`; may be given several times.
         #[arg(long = "serve", default_value = "--max-connections=16k", allow_hyphen_values = true)]
         serve: Vec<String>,
@@ -65,7 +70,7 @@ mod linux {
 
     pub(crate) fn main() -> anyhow::Result<()> {
         let cli = Cli::parse();
-        let mut report = Report::begin("halfopen.floods/1", "flood-table")?;
+        let mut report = Report::begin("halfopen.floods/2", "flood-table")?;
         for driver in &cli.driver {
             let setup = cli.setup(driver)?;
             for target in [Target::Server, Target::Sink] {
@@ -89,6 +94,7 @@ mod linux {
                 halfopen: own.with_file_name("halfopen"),
                 flood: own.with_file_name("flood"),
                 driver: driver.to_owned(),
+                output_max: self.output_max,
                 serve: self.serve.clone(),
                 waves: self.waves.clone(),
                 quiet: self.quiet,

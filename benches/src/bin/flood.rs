@@ -54,7 +54,7 @@ mod linux {
         /// Connections whose request comes at a byte a second.
         #[arg(long, default_value_t = 5_000)]
         slow_heads: u32,
-        /// Connections that send pings and never read.
+        /// Connections that send pings of 125 B and never read.
         #[arg(long, default_value_t = 1_000)]
         pingers: u32,
         /// Their pings a second, all together.
@@ -64,7 +64,7 @@ mod linux {
         #[arg(long, default_value_t = 1_000)]
         deaf: u32,
         /// Their messages a second, all together.
-        #[arg(long, default_value_t = 10_000.0)]
+        #[arg(long, default_value_t = 40_000.0)]
         messages: f64,
         /// Connections that have messages of 1 KiB echoed and read them.
         #[arg(long, default_value_t = 0)]
@@ -91,6 +91,7 @@ mod linux {
     impl At {
         fn waves(&self) -> Vec<Wave> {
             let connect_rate = self.connect_rate;
+            let pieces = |kind: Kind, frames: f64| frames / kind.frames() as f64;
             let wave =
                 |kind, connections, send_rate| Wave { kind, connections, connect_rate, send_rate };
             let silent =
@@ -98,9 +99,9 @@ mod linux {
             let waves = [
                 silent,
                 wave(Kind::SlowHead, self.slow_heads, f64::from(self.slow_heads)),
-                wave(Kind::Pinger, self.pingers, self.pings / 10.0),
-                wave(Kind::Deaf, self.deaf, self.messages / 4.0),
-                wave(Kind::Busy, self.busy, self.busy_messages / 4.0),
+                wave(Kind::Pinger, self.pingers, pieces(Kind::Pinger, self.pings)),
+                wave(Kind::Deaf, self.deaf, pieces(Kind::Deaf, self.messages)),
+                wave(Kind::Busy, self.busy, pieces(Kind::Busy, self.busy_messages)),
             ];
             let takes_part = |wave: &Wave| wave.connections > 0 && wave.connect_rate > 0.0;
             waves.into_iter().filter(takes_part).collect()

@@ -16,6 +16,9 @@ mod linux {
     use anyhow::{Context, Result};
     use bytes::BytesMut;
     use clap::Parser;
+    use halfopen_benches::idle_memory::{Measured, SLAB_BYTES_MIN, page};
+    use halfopen_benches::report::Report;
+    use halfopen_benches::table::folder;
     use halfopen_driver::ring::{self, Features, Options};
     use halfopen_driver::{
         Chunk, Config, ConnId, Counters, Engine, Event, Heard, Op, Opening, Token, WakeSource,
@@ -25,6 +28,7 @@ mod linux {
     use std::collections::BTreeMap;
     use std::fs;
     use std::net::{SocketAddr, TcpListener};
+    use std::path::PathBuf;
     use std::sync::Arc;
     use std::sync::mpsc::{Sender, channel};
     use std::thread::JoinHandle;
@@ -41,8 +45,14 @@ mod linux {
         #[arg(long, default_value_t = 10_000)]
         connections: u32,
         /// How often both ways are measured, in turns.
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
         rounds: u32,
+        /// Where the folder `<date>-idle-memory` is made.
+        #[arg(long, default_value = "results")]
+        out: PathBuf,
+        /// Print the JSON document and write no folder.
+        #[arg(long)]
+        json: bool,
     }
 
     /// Connections of one pair of rings.
@@ -52,19 +62,23 @@ mod linux {
 
     pub(super) fn main() -> Result<()> {
         let cli = Cli::parse();
-        println!("connections  way        slab B a pair  what differs from nothing, B a pair");
-        for _ in 0..cli.rounds {
-            for (way, quiet) in [("polled", Duration::ZERO), ("multishot", Duration::MAX)] {
+        let mut report = Report::begin("halfopen.idle-memory/1", "idle-memory")?;
+        for round in 0..cli.rounds {
+            for (way, quiet) in [("poll", Duration::ZERO), ("multishot receive", Duration::MAX)] {
                 let before = Slabs::read()?;
                 let held = hold(cli.connections, quiet)?;
                 std::thread::sleep(Duration::from_millis(500));
-                let grown = Slabs::read()?.since(&before, cli.connections);
-                println!("{:>11}  {way:<9}  {grown}", cli.connections);
+                let (slab_bytes, slabs) = Slabs::read()?.since(&before, cli.connections);
+                eprintln!("round {}  {way:<17}  {slab_bytes:>6.0} B a pair", round + 1);
+                let connections = cli.connections;
+                report.runs.push(Measured { round, way, connections, slab_bytes, slabs });
                 held.into_iter().try_for_each(Pair::end)?;
                 std::thread::sleep(Duration::from_secs(2));
             }
         }
-        Ok(())
+        report.end(None);
+        let out = (!cli.json).then_some(&*cli.out);
+        folder::publish(out, &report.started, "idle-memory", &report, &page(&report))
     }
 
     /// Two rings with connections between them.
@@ -211,20 +225,15 @@ mod linux {
             Ok(Self { all: kib * 1024, named: rows.collect() })
         }
 
-        /// What has come since `before`, for each of so many, in words.
-        fn since(&self, before: &Self, count: u32) -> String {
+        /// What has come since `before`, for each of so many: all, and by name.
+        fn since(&self, before: &Self, count: u32) -> (f64, BTreeMap<String, f64>) {
             let count = f64::from(count);
             let per = |now: u64, then: u64| (now as f64 - then as f64) / count;
-            let mut grown: Vec<_> = self
-                .named
-                .iter()
-                .map(|(name, &now)| (name, per(now, before.named.get(name).copied().unwrap_or(0))))
-                .filter(|(_, bytes)| *bytes >= 20.0)
-                .collect();
-            grown.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let words: Vec<_> =
-                grown.iter().map(|(name, bytes)| format!("{name} {bytes:.0}")).collect();
-            format!("{:>13.0}  {}", per(self.all, before.all), words.join(", "))
+            let named = self.named.iter().map(|(name, &now)| {
+                (name.clone(), per(now, before.named.get(name).copied().unwrap_or(0)))
+            });
+            let grown = named.filter(|(_, bytes)| *bytes >= SLAB_BYTES_MIN).collect();
+            (per(self.all, before.all), grown)
         }
     }
 }

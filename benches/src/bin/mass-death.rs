@@ -26,8 +26,8 @@ mod linux {
     /// Cut the cable of very many connections in one instant, and see how a server finds them and
     /// what the living feel.
     ///
-    /// Each driver is measured twice: with deadlines as they fall, and with all of them in one tick.
-    /// The machine is to do nothing else.
+    /// In each round each driver is measured twice: with deadlines as they fall, and with all of them
+    /// in one tick. The machine is to do nothing else. A round takes about two minutes.
     #[derive(Parser)]
     #[command(version, args_conflicts_with_subcommands = true)]
     struct Cli {
@@ -74,6 +74,9 @@ mod linux {
         /// seconds; 0: there is no second measurement.
         #[arg(long, default_value_t = 9.0)]
         gather: f64,
+        /// How often all is measured.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
         /// Where the folder `<date>-mass-death` is made.
         #[arg(long, default_value = "results")]
         out: PathBuf,
@@ -116,15 +119,17 @@ mod linux {
     }
 
     fn measure_all(flags: &Measure) -> anyhow::Result<()> {
-        let mut report = Report::begin("halfopen.mass-death/1", "mass-death")?;
+        let mut report = Report::begin("halfopen.mass-death/2", "mass-death")?;
         let program = current_exe().context("finding this program's own file")?;
-        for &driver in &flags.driver {
-            let gathers = [None, gather(flags.gather)?];
-            let twice = if gathers[1].is_some() { 2 } else { 1 };
-            for &gather in &gathers[..twice] {
-                let run = measure(&program, &flags.setup(driver, gather)?)?;
-                progress(&run);
-                report.runs.push(run);
+        let mut gathers = vec![None];
+        gathers.extend(gather(flags.gather)?.map(Some));
+        for round in 0..flags.rounds as usize {
+            for &driver in &flags.driver {
+                for &gather in &gathers {
+                    let run = measure(&program, &flags.setup(driver, gather)?, round)?;
+                    progress(&run);
+                    report.runs.push(run);
+                }
             }
         }
         report.end(None);

@@ -18,8 +18,10 @@ mod linux {
     use halfopen_benches::cost::sides::rings_for;
     use halfopen_benches::million::memory::{EVERY, Growth, Looker, Sample};
     use halfopen_benches::million::preflight::{Want, wants};
-    use halfopen_benches::million::verdict::{Asked, Promise, promises, table};
+    use halfopen_benches::million::verdict::{Asked, Promise, besides, promises, table};
     use halfopen_benches::table::folder::command;
+    use halfopen_benches::table::machine::Machine;
+    use halfopen_benches::table::markdown::described;
     use serde_json::{Value, json};
     use std::io::Read;
     use std::os::unix::process::CommandExt;
@@ -76,7 +78,7 @@ mod linux {
         if cli.check || !(allowed || cli.anyway) {
             return Ok(ExitCode::from(u8::from(!allowed)));
         }
-        let before = runs_in(&cli.out);
+        let (machine, before) = (Machine::here()?, runs_in(&cli.out));
         let (samples, report) = run(&cli)?;
         let growth = Growth::of(&samples, cli.connections.into());
         let asked = Asked {
@@ -84,11 +86,13 @@ mod linux {
             killed: cli.kill.into(),
             interval_s: cli.interval_s,
             timeout_s: cli.timeout_s,
+            hold_s: cli.hold_s,
         };
         let promises = promises(&asked, &report, growth.as_ref());
-        let page = page(&cli, &wants, &promises, growth.as_ref());
+        let head = head(&cli, &machine, &report);
+        let page = head + &page(&wants, &promises, growth.as_ref(), &besides(&report));
         let document = json!({
-            "schema": "halfopen.million/1", "wants": wants, "growth": growth,
+            "schema": "halfopen.million/2", "machine": machine, "wants": wants, "growth": growth,
             "promises": promises, "samples": samples, "report": report,
         });
         let made = runs_in(&cli.out).into_iter().find(|folder| !before.contains(folder));
@@ -163,24 +167,37 @@ mod linux {
         Ok((samples, serde_json::from_str(&text).context("reading the lab's report")?))
     }
 
-    fn page(cli: &Cli, wants: &[Want], promises: &[Promise], growth: Option<&Growth>) -> String {
-        let mut page = format!(
-            "# {} idle connections, over loopback in a VM\n\n```sh\n{}\n```\n\n\
+    fn head(cli: &Cli, machine: &Machine, report: &Value) -> String {
+        let place = if machine.vm == Some(true) { " in a VM" } else { "" };
+        let doubt =
+            machine.doubt().map_or(String::new(), |doubt| format!("**Doubt**: {doubt}.\n\n"));
+        format!(
+            "# {} idle connections, over loopback{place}\n\n{}, begun {}.\n\n{doubt}```sh\n{}\n```\n\n\
              One `halfopen serve` and one load generator, a core each; a ping every {} s, {} s to \
-             answer; held for {} s, then {} blackholed at once.\n\n{}",
+             answer; held for {} s, then {} blackholed at once.\n\n",
             cli.connections,
+            described(machine),
+            report["started"].as_str().unwrap_or_default(),
             command("million").join(" "),
             cli.interval_s,
             cli.timeout_s,
             cli.hold_s,
             cli.kill,
-            table(promises)
-        );
+        )
+    }
+
+    fn page(
+        wants: &[Want],
+        promises: &[Promise],
+        growth: Option<&Growth>,
+        besides: &str,
+    ) -> String {
+        let mut page = table(promises);
         if let Some(growth) = growth {
             let megabytes = growth.server_anon.map(|bytes| bytes as f64 / 1e6);
             page += &format!(
-                "\nThe server's RssAnon was {:.1} MB at {} connections and {:.1} MB at {}, on {} \
-                 shards; the kernel took {:.0} bytes a pair.\n",
+                "\nThe server's user space (RssAnon) was {:.1} MB at {} connections and {:.1} MB at {}, \
+                 on {} shards; the kernel took {:.0} bytes for both ends of one.\n",
                 megabytes[0],
                 growth.connections[0],
                 megabytes[1],
@@ -189,6 +206,7 @@ mod linux {
                 growth.kernel_slope
             );
         }
+        page += besides;
         page +=
             "\nWhat the machine has to allow:\n\n| | found | wanted | else |\n|---|---|---|---|\n";
         for want @ Want { name, found, wanted, remedy } in wants {

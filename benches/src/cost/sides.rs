@@ -81,13 +81,15 @@ impl Side {
     /// # Errors
     /// A process did not start, or ended early, or lost connections.
     pub fn run(&self, setup: &Setup, rate: u32) -> anyhow::Result<Point> {
-        wait_for_the_last_to_go()?;
-        match self {
+        let before = tcp_sockets()?;
+        let point = match self {
             Self::Halfopen { program, driver } => {
-                run_halfopen(program, driver, setup, rate).context("halfopen")
+                run_halfopen(program, driver, setup, rate).context("halfopen")?
             }
-            Self::Floor { program } => run_floor(program, setup, rate).context("the floor"),
-        }
+            Self::Floor { program } => run_floor(program, setup, rate).context("the floor")?,
+        };
+        wait_until_gone(before, setup.connections)?;
+        Ok(point)
     }
 }
 
@@ -179,12 +181,15 @@ impl Moment {
     }
 }
 
-/// Waits until the sockets of the last run have gone: two looks find as many.
-fn wait_for_the_last_to_go() -> anyhow::Result<()> {
-    let (mut before, mut now) = (u64::MAX, tcp_sockets()?);
-    while now < before {
-        sleep(Duration::from_millis(200));
-        (before, now) = (now, tcp_sockets()?);
+/// Waits until the sockets of a run have gone, beside the `before` that others had: when a process
+/// ends, the kernel closes what was in its rings at its leisure. Others may have opened some
+/// meanwhile, so it does not wait for ever.
+fn wait_until_gone(before: u64, connections: u32) -> anyhow::Result<()> {
+    let some = u64::from(connections / 100) + 100;
+    let patience = Duration::from_secs(5 + u64::from(connections / 10_000));
+    let until = Instant::now() + patience;
+    while tcp_sockets()? > before + some && Instant::now() < until {
+        sleep(Duration::from_millis(50));
     }
     Ok(())
 }
@@ -199,7 +204,7 @@ fn wait_until_open(admin: Admin, connections: u32) -> anyhow::Result<()> {
             return Ok(());
         }
         ensure!(Instant::now() < until, "{opened} of {connections} were open after {patience} s");
-        sleep(Duration::from_millis(50));
+        sleep(Duration::from_millis(100));
     }
 }
 

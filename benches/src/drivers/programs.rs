@@ -31,18 +31,18 @@ pub struct Work {
 }
 
 impl Default for Work {
-    /// Five rounds; 200 connections with 20 B and 1 KiB; the usual lab and five pairs of
+    /// Four rounds; 200 connections with 20 B and 1 KiB; the usual lab and five pairs of
     /// heartbeats.
     fn default() -> Self {
         let load = |bytes| Load { connections: 200, bytes };
         Self {
-            rounds: 5,
+            rounds: 4,
             loads: vec![load(20), load(1024)],
-            window_s: 5.0,
+            window_s: 3.0,
             settle_s: 1.0,
             cores: [0, 1],
             lab: Vec::new(),
-            heartbeat: Some(vec!["--pairs=5".to_owned()]),
+            heartbeat: Some(vec!["--connections=10k".to_owned(), "--pairs=5".to_owned()]),
         }
     }
 }

@@ -20,6 +20,9 @@ pub struct Tally {
     pub sent: u64,
     /// Bytes in them.
     pub bytes_sent: u64,
+    /// Bytes of the answers to all pieces that were due, where nobody reads them: what the server
+    /// would hold of them without bounds, beside what its kernel does.
+    pub unread_bytes: u64,
     /// Pieces that were due and not sent: the piece before had not left.
     pub held: u64,
 }
@@ -34,6 +37,7 @@ impl Tally {
             ended: BTreeMap::new(),
             sent: 0,
             bytes_sent: 0,
+            unread_bytes: 0,
             held: 0,
         }
     }

@@ -15,7 +15,7 @@ pub enum Kind {
     Silent,
     /// Sends a request that never ends, byte by byte.
     SlowHead,
-    /// Sends pings, ten at a time, and never reads.
+    /// Sends pings with the longest payload, ten at a time, and never reads.
     Pinger,
     /// Sends messages of 1 KiB to an echo, four at a time, and never reads.
     Deaf,
@@ -30,23 +30,34 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket
 /// A request that goes on for ever with its last byte.
 const ENDLESS: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: a";
 
-/// Ten pings of four bytes, masked with zeros.
-static PINGS: [u8; 10 * 10] = {
-    let ping = [0x89, 0x84, 0, 0, 0, 0, b'p', b'i', b'n', b'g'];
-    let mut pings = [0; 100];
+const PING_PAYLOAD: usize = 125;
+
+const PINGS_A_PIECE: usize = 10;
+
+/// A masked ping of as many bytes as a control frame may carry (RFC 6455 §5.5): its answer is as long.
+const PING: usize = 2 + 4 + PING_PAYLOAD;
+
+/// Ten pings of zeros, masked with zeros.
+static PINGS: [u8; PINGS_A_PIECE * PING] = {
+    let mut pings = [0; PINGS_A_PIECE * PING];
     let mut at = 0;
     while at < pings.len() {
-        pings[at] = ping[at % ping.len()];
-        at += 1;
+        pings[at] = 0x89;
+        pings[at + 1] = 0x80 | PING_PAYLOAD as u8;
+        at += PING;
     }
     pings
 };
 
-const MESSAGE: usize = 8 + 1024;
+const PAYLOAD: usize = 1024;
+
+const MESSAGES_A_PIECE: usize = 4;
+
+const MESSAGE: usize = 8 + PAYLOAD;
 
 /// Four binary messages of 1 KiB of zeros, masked with zeros.
-static MESSAGES: [u8; 4 * MESSAGE] = {
-    let mut messages = [0; 4 * MESSAGE];
+static MESSAGES: [u8; MESSAGES_A_PIECE * MESSAGE] = {
+    let mut messages = [0; MESSAGES_A_PIECE * MESSAGE];
     let mut at = 0;
     while at < messages.len() {
         messages[at] = 0x82;
@@ -79,6 +90,26 @@ impl Kind {
             }
             Self::Pinger => Bytes::from_static(&PINGS),
             Self::Deaf | Self::Busy => Bytes::from_static(&MESSAGES),
+        }
+    }
+}
+
+impl Kind {
+    /// Pings or messages in one piece.
+    pub fn frames(self) -> usize {
+        match self {
+            Self::Silent | Self::SlowHead => 0,
+            Self::Pinger => PINGS_A_PIECE,
+            Self::Deaf | Self::Busy => MESSAGES_A_PIECE,
+        }
+    }
+
+    /// Bytes of the answer to one piece that nobody reads.
+    pub(super) fn unread_bytes(self) -> usize {
+        match self {
+            Self::Silent | Self::SlowHead | Self::Busy => 0,
+            Self::Pinger => PINGS_A_PIECE * (2 + PING_PAYLOAD),
+            Self::Deaf => MESSAGES_A_PIECE * (4 + PAYLOAD),
         }
     }
 }
@@ -176,16 +207,15 @@ mod tests {
                 conn.receive(&mut input, &Limits::default(), &mut scratch).unwrap()
             {
                 match incoming {
-                    Incoming::Ping(payload) => assert_eq!(&*payload, b"ping"),
+                    Incoming::Ping(payload) => lengths.push(payload.len()),
                     Incoming::Binary(payload) => lengths.push(payload.len()),
                     other => panic!("{other:?}"),
                 }
             }
             lengths
         };
-        assert!(received(Kind::Pinger.piece(1)).is_empty());
-        for kind in [Kind::Deaf, Kind::Busy] {
-            assert_eq!(received(kind.piece(1)), [1024; 4]);
+        for (kind, len) in [(Kind::Pinger, 125), (Kind::Deaf, 1024), (Kind::Busy, 1024)] {
+            assert_eq!(received(kind.piece(1)), vec![len; kind.frames()]);
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Setup {
     pub flood: PathBuf,
     /// What runs the server.
     pub driver: String,
+    /// The most bytes that the server queues for one that does not read.
+    pub output_max: u64,
     /// Flags of `halfopen serve` besides.
     pub serve: Vec<String>,
     /// Flags of `flood at` besides the duration.
@@ -75,12 +77,16 @@ pub struct Measured {
     pub before: Latency,
     /// During the flood.
     pub during: Latency,
+    /// While the flood's process ends, and the kernel closes all that it had open.
+    pub ending: Latency,
     /// Behind it.
     pub after: Latency,
     /// The machine's own stops before the flood.
     pub hiccups_before: Latency,
     /// During the flood.
     pub hiccups_during: Latency,
+    /// While the flood's process ends.
+    pub hiccups_ending: Latency,
     /// The server's memory, from before the flood to the end.
     pub memory: MemoryUse,
     /// What the configured bounds allow the flood's connections to take.
@@ -129,8 +135,13 @@ pub fn measure(setup: &Setup, target: Target) -> anyhow::Result<Measured> {
     sleep(setup.before);
     let (hiccups_before, begun) = (naps.finish(), clock::now());
     let naps = Naps::start()?;
-    let waves = flood(setup, aim)?;
+    let flood = flood(setup, aim)?;
+    sleep(setup.during);
     let (hiccups_during, ended) = (naps.finish(), clock::now());
+    let naps = Naps::start()?;
+    let waves: Value = serde_json::from_str(&flood.finish().context("the flood")?)?;
+    sleep(ENDING);
+    let (hiccups_ending, gone) = (naps.finish(), clock::now());
     sleep(setup.after);
     let left = clock::now();
     let memory = memory.finish().context("the server's memory cannot be read")?;
@@ -140,15 +151,17 @@ pub fn measure(setup: &Setup, target: Target) -> anyhow::Result<Measured> {
         driver: setup.driver.clone(),
         target,
         flood_s: setup.during.as_secs_f64(),
-        growth_max: growth_max(&waves),
+        growth_max: growth_max(&waves, setup.output_max),
         waves,
         quiet: setup.quiet,
         lost: witnessed.lost(),
         before: witnessed.between(opened, begun),
         during: witnessed.between(begun, ended),
-        after: witnessed.between(ended, left),
+        ending: witnessed.between(ended, gone),
+        after: witnessed.between(gone, left),
         hiccups_before,
         hiccups_during,
+        hiccups_ending,
         memory,
         server: Counted::of(&counted),
     })
@@ -157,17 +170,24 @@ pub fn measure(setup: &Setup, target: Target) -> anyhow::Result<Measured> {
 fn serve(setup: &Setup) -> Command {
     let mut command = Command::new(&setup.halfopen);
     command.args(["-q", "serve", "--listen=127.0.0.1:0", "--with-stdin", "--stats-out=-"]);
-    command.arg(format!("--driver={}", setup.driver)).args(&setup.serve);
+    command.arg(format!("--driver={}", setup.driver));
+    command.arg(format!("--output-max={}", setup.output_max)).args(&setup.serve);
     command
 }
 
-fn flood(setup: &Setup, aim: std::net::SocketAddr) -> anyhow::Result<Value> {
+fn flood(setup: &Setup, aim: std::net::SocketAddr) -> anyhow::Result<Child> {
     let mut command = Command::new(&setup.flood);
     command.args(["at", &aim.to_string()]).args(&setup.waves);
-    command.arg(format!("--duration={}", setup.during.as_secs_f64()));
-    let told = Child::start(&mut command)?.finish().context("the flood")?;
-    Ok(serde_json::from_str(&told)?)
+    // It goes on a little, so that all of the time that counts is flood.
+    command.arg(format!("--duration={}", (setup.during + LONGER).as_secs_f64()));
+    Child::start(&mut command).context("the flood")
 }
+
+/// By how much the flood goes on beyond the time that counts.
+const LONGER: Duration = Duration::from_millis(500);
+
+/// How long the kernel has to close what the flood's process had open, behind its end.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// A connection, without what it has in the way of buffers.
 const CONNECTION: u64 = 512;
@@ -175,25 +195,24 @@ const CONNECTION: u64 = 512;
 /// Twice the most bytes of a head: its buffer grows by doubling.
 const HEAD: u64 = 2 * 16 * 1024;
 
-/// Twice the queue of somebody who does not read (1 MiB), the chunk in flight and what one receive
-/// adds.
-const OUTPUT: u64 = 2 * ((1 << 20) + 2 * CHUNK_MAX as u64);
-
 /// Twice the chunk of pongs in flight and those that wait.
 const PONGS: u64 = 2 * 2 * 4096;
 
 /// What the program keeps for the next crowd, and the allocator besides.
 const POOLS: u64 = 32 << 20;
 
-/// The most that the connections of the waves may take, by the bounds of the server's defaults.
-fn growth_max(waves: &Value) -> u64 {
+/// The most that the connections of the waves may take, by the server's bounds: for somebody who does
+/// not read, twice the queue, because buffers grow by doubling, and the chunk in flight, and what one
+/// receive adds.
+fn growth_max(waves: &Value, output_max: u64) -> u64 {
+    let output = 2 * output_max + 2 * CHUNK_MAX as u64;
     let waves = waves.as_array().map_or(&[][..], Vec::as_slice);
     let of_wave = |wave: &Value| {
         let connections = wave["open_max"].as_u64().unwrap_or(0);
         let each = match wave["kind"].as_str() {
             Some("slow_head") => HEAD,
             Some("pinger") => PONGS,
-            Some("deaf" | "busy") => OUTPUT,
+            Some("deaf" | "busy") => output,
             _ => 0,
         };
         connections * (CONNECTION + each)
@@ -214,5 +233,21 @@ impl Counted {
             pauses: stats.pauses,
             turn_ms_max: stats.driver.turn_ns_max as f64 / 1e6,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_bound_is_of_those_who_were_there_and_follows_the_queue() {
+        let wave = |kind, open_max| json!({ "kind": kind, "open_max": open_max });
+        let waves = json!([wave("deaf", 1_000), wave("silent", 10)]);
+        let of = |output_max| growth_max(&waves, output_max) - POOLS;
+        let chunks = 2 * CHUNK_MAX as u64;
+        assert_eq!(of(1 << 16), 1_000 * (512 + (1 << 17) + chunks) + 10 * 512);
+        assert_eq!(of(1 << 20) - of(1 << 16), 1_000 * 2 * ((1 << 20) - (1 << 16)));
     }
 }

@@ -55,6 +55,8 @@ pub struct Setup {
 /// One measurement.
 #[derive(Debug, Serialize)]
 pub struct Measured {
+    /// In which round.
+    pub round: usize,
     /// What ran the server.
     pub driver: &'static str,
     /// How many died.
@@ -98,11 +100,11 @@ pub struct Measured {
 /// How long it may take beyond what is predicted until all are found.
 const BEYOND: Duration = Duration::from_secs(30);
 
-/// Measures once; `program` is that of these benches that is the server as well.
+/// Measures once, in round `round`; `program` is that of these benches that is the server as well.
 ///
 /// # Errors
 /// A process did not start, or a connection could not be opened.
-pub fn measure(program: &Path, setup: &Setup) -> anyhow::Result<Measured> {
+pub fn measure(program: &Path, setup: &Setup, round: usize) -> anyhow::Result<Measured> {
     let mut server = Child::start(&mut serve(program, setup))?;
     let address = server.listens().context("the server")?;
     let bystanders = Bystanders::open(address, setup.living, setup.rate)?;
@@ -128,7 +130,7 @@ pub fn measure(program: &Path, setup: &Setup) -> anyhow::Result<Measured> {
     run.interrupt().interrupt();
     let (outcome, witnessed) = (run.join()?, bystanders.leave()?);
     let told = Told { quiet_from, account, outcome, witnessed, hiccups_quiet, hiccups_during };
-    told.judged(setup)
+    told.judged(setup, round)
 }
 
 impl Setup {
@@ -178,7 +180,7 @@ struct Told {
 }
 
 impl Told {
-    fn judged(&self, setup: &Setup) -> anyhow::Result<Measured> {
+    fn judged(&self, setup: &Setup, round: usize) -> anyhow::Result<Measured> {
         let killed = || self.outcome.tally.victims.iter().map(|victim| victim.killed);
         let (first_killed, last_killed) =
             killed().min().zip(killed().max()).context("nobody was killed")?;
@@ -190,6 +192,7 @@ impl Told {
         let quiet_to = first_killed.min(self.quiet_from + setup.quiet);
         let stats = &self.account.stats;
         Ok(Measured {
+            round,
             driver: setup.driver.name(),
             victims: setup.victims,
             living: setup.living,

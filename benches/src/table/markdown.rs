@@ -41,7 +41,8 @@ fn head(table: &Table) -> String {
     head
 }
 
-pub(crate) fn described(machine: &Machine) -> String {
+/// The machine in a line, without a full stop.
+pub fn described(machine: &Machine) -> String {
     let place = match machine.vm {
         Some(true) => ", VM",
         Some(false) => ", bare metal",

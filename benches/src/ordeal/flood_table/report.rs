@@ -1,6 +1,7 @@
 //! The measurements for people, held against what is claimed.
 
 use super::{Measured, Target};
+use crate::flood::Kind;
 use crate::report::{Report, claim};
 use halfopen_loadgen::report::number::{count, significant};
 use serde_json::Value;
@@ -22,7 +23,8 @@ Quiet connections have messages echoed, while a process of its own floods the se
 without a byte, sends heads byte by byte, pings and never reads, has messages echoed and never \
 reads, all at once. Latency counts from the intended send. *Beside* is the control: the same flood \
 goes to a bare accept-and-close listener on the same machine, so what the quiet ones feel of it is \
-the machine's share.\n\n";
+the machine's share. When the flood's process ends its kernel closes thousands of sockets in one go, \
+which is the machine's affair as well and stands in rows of its own.\n\n";
 
 fn name(run: &Measured) -> String {
     match run.target {
@@ -35,7 +37,12 @@ fn claims(run: &Measured) -> Vec<String> {
     let name = name(run);
     let line = |says: &str, measured: String, held: bool| claim(&name, says, &measured, held);
     let growth = run.memory.growth();
-    let bytes = format!("{} of {} MiB", mebibytes(growth), mebibytes(run.growth_max));
+    let bytes = format!(
+        "{} MiB of {}; what was asked for and not read is {}",
+        mebibytes(growth),
+        mebibytes(run.growth_max),
+        mebibytes(unread(run)),
+    );
     let p99 = run.during.p99_ms;
     let waited = p99.map_or("not measured".into(), |ms| significant(ms) + " ms");
     vec![
@@ -49,6 +56,12 @@ fn claims(run: &Measured) -> Vec<String> {
     ]
 }
 
+/// What the answers come to that nobody read.
+fn unread(run: &Measured) -> u64 {
+    let waves = run.waves.as_array().into_iter().flatten();
+    waves.filter_map(|wave| wave["unread_bytes"].as_u64()).sum()
+}
+
 fn mebibytes(bytes: u64) -> String {
     significant(bytes as f64 / f64::from(1 << 20))
 }
@@ -60,9 +73,11 @@ fn section(run: &Measured) -> String {
     let rows = [
         ("before", &run.before),
         ("during the flood", &run.during),
+        ("while it ends", &run.ending),
         ("behind it", &run.after),
         ("hiccups before", &run.hiccups_before),
         ("hiccups during the flood", &run.hiccups_during),
+        ("hiccups while it ends", &run.hiccups_ending),
     ];
     for (name, latency) in rows {
         let _ = writeln!(section, "{}", latency.row(name));
@@ -81,9 +96,8 @@ fn section(run: &Measured) -> String {
         counts(&run.server.refused),
         counts(&run.server.ended),
     );
-    section.push_str(
-        "| wave | planned | connected | at once | pieces a second | held back | ended |\n",
-    );
+    section
+        .push_str("| wave | planned | connected | at once | sent a second | held back | ended |\n");
     section.push_str("|---|---|---|---|---|---|---|\n");
     run.waves.as_array().into_iter().flatten().for_each(|wave| {
         section.push_str(&wave_row(wave, run.flood_s));
@@ -93,17 +107,23 @@ fn section(run: &Measured) -> String {
 
 fn wave_row(wave: &Value, seconds: f64) -> String {
     let number = |name: &str| wave[name].as_u64().unwrap_or(0);
-    let rate = |name: &str| significant(wave[name].as_f64().unwrap_or(0.0));
+    let rate = |name: &str| wave[name].as_f64().unwrap_or(0.0);
+    let (what, a_piece) = match wave["kind"].as_str() {
+        Some("pinger") => ("pings", Kind::Pinger.frames()),
+        Some("deaf" | "busy") => ("messages", Kind::Deaf.frames()),
+        _ => ("bytes", 1),
+    };
+    let frames = |pieces: f64| format!("{} {what}", significant(pieces * a_piece as f64));
     format!(
-        "| {} | {}, {} new/s, {} pieces/s | {} | {} | {} | {} | {} |\n",
+        "| {} | {}, {} new/s, {}/s | {} | {} | {} | {} | {} |\n",
         wave["kind"].as_str().unwrap_or("?").replace('_', " "),
         count(number("connections")),
-        rate("connect_rate"),
-        rate("send_rate"),
+        significant(rate("connect_rate")),
+        frames(rate("send_rate")),
         count(number("connected")),
         count(number("open_max")),
-        significant(number("sent") as f64 / seconds),
-        count(number("held")),
+        frames(rate("sent") / seconds),
+        frames(rate("held")),
         counts(&wave["ended"]),
     )
 }
