@@ -230,7 +230,27 @@ fn widened(known: &[u8], width: usize, filler: u8) -> u64 {
 }
 
 /// Appends a frame; with a key it is masked.
+#[inline]
 pub(crate) fn write(first: First, payload: &[u8], key: Option<[u8; 4]>, out: &mut BytesMut) {
+    if payload.len() <= CONTROL_MAX {
+        write_short(first, payload, key, out);
+    } else {
+        write_long(first, payload, key, out);
+    }
+}
+
+/// Appends a frame of at most [`CONTROL_MAX`] bytes.
+fn write_short(first: First, payload: &[u8], key: Option<[u8; 4]>, out: &mut BytesMut) {
+    let (first, length) = (first.byte(), payload.len() as u8);
+    match key {
+        None => mask::append_short([first, length], payload, [0; 4], out),
+        Some(key @ [a, b, c, d]) => {
+            mask::append_short([first, MASK | length, a, b, c, d], payload, key, out);
+        }
+    }
+}
+
+fn write_long(first: First, payload: &[u8], key: Option<[u8; 4]>, out: &mut BytesMut) {
     let (header, size) = header(first, payload.len(), key);
     // A key of zeros changes nothing, and such a copy is as fast as any.
     mask::append_behind(header, size, payload, key.unwrap_or_default(), 0, out);

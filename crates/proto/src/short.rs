@@ -1,9 +1,11 @@
-//! Payloads of at most 125 bytes, unmasked inline: most of what heartbeats and chats send, and so
-//! short that a call, a loop or a prologue would cost more than the work.
+//! Payloads of at most 125 bytes, unmasked or copied inline: most of what heartbeats and chats send,
+//! and so short that a call, a loop or a prologue would cost more than the work.
 //!
 //! A payload of `N` to `2 N` bytes is its first `N` and its last `N` bytes, which may overlap: both
 //! are read before either is written. So each length takes one branch, on its power of two, and then
 //! runs straight.
+
+use core::mem::MaybeUninit;
 
 /// The most bytes that a payload has here; the class of 64 reaches up to 128.
 pub(crate) const SHORT_MAX: usize = 125;
@@ -35,13 +37,8 @@ fn run<const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
 
 #[inline(always)]
 fn both_ends<const N: usize, const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
-    let last_key = key_after(key, bytes.len());
-    let (Some(&(mut first)), Some(&(mut last))) =
-        (bytes.first_chunk::<N>(), bytes.last_chunk::<N>())
-    else {
-        unreachable!("as many bytes as the class has at least")
-    };
-    let bits = xor(&mut first, key) | xor(&mut last, last_key);
+    let (mut first, mut last) = both::<N>(bytes);
+    let bits = xor(&mut first, key) | xor(&mut last, key_after(key, bytes.len()));
     if ASCII && bits & 0x8080_8080 != 0 {
         return false;
     }
@@ -49,6 +46,15 @@ fn both_ends<const N: usize, const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) 
     let start = bytes.len() - N;
     bytes[start..].copy_from_slice(&last);
     true
+}
+
+/// The first and the last `N` of at least so many bytes.
+#[inline(always)]
+fn both<const N: usize>(bytes: &[u8]) -> ([u8; N], [u8; N]) {
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(&first), Some(&last)) => (first, last),
+        _ => unreachable!("as many bytes as the class has at least"),
+    }
 }
 
 /// The key as it stands `length - N` bytes further on, `N` being a multiple of its length.
@@ -78,6 +84,32 @@ fn byte_by_byte<const ASCII: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
     }
     bytes.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
     true
+}
+
+/// Writes to `target`, which is as long as `source`, what [`unmask`] would make of it.
+#[inline(always)]
+pub(crate) fn copy(source: &[u8], target: &mut [MaybeUninit<u8>], key: [u8; 4]) {
+    debug_assert!(source.len() <= SHORT_MAX && source.len() == target.len());
+    match source.len() {
+        64.. => copy_both_ends::<64>(source, target, key),
+        32.. => copy_both_ends::<32>(source, target, key),
+        16.. => copy_both_ends::<16>(source, target, key),
+        8.. => copy_both_ends::<8>(source, target, key),
+        4.. => copy_both_ends::<4>(source, target, key),
+        _ => target.iter_mut().zip(source).zip(key).for_each(|((to, from), key)| {
+            to.write(from ^ key);
+        }),
+    }
+}
+
+#[inline(always)]
+fn copy_both_ends<const N: usize>(source: &[u8], target: &mut [MaybeUninit<u8>], key: [u8; 4]) {
+    let (mut first, mut last) = both::<N>(source);
+    xor(&mut first, key);
+    xor(&mut last, key_after(key, source.len()));
+    let start = target.len() - N;
+    target[..N].write_copy_of_slice(&first);
+    target[start..].write_copy_of_slice(&last);
 }
 
 #[cfg(test)]

@@ -11,8 +11,15 @@ impl Connection {
     ///
     /// # Panics
     /// If a message in fragments was begun and not finished (§5.4).
+    #[inline]
     pub fn encode(&mut self, message: Message<'_>, key: [u8; 4], out: &mut BytesMut) -> bool {
-        self.encode_fragment(message.fragment(0, usize::MAX), key, out)
+        let (first, payload) = (First::new(message.kind().opcode(), true), message.as_bytes());
+        if !self.can_send() {
+            return false;
+        }
+        assert!(!self.sending, "messages must not interleave");
+        self.write(first, payload, key, out);
+        true
     }
 
     /// Makes a message of bytes where they lie: `bytes[room..]` is the payload, and the header is
@@ -153,6 +160,7 @@ impl Connection {
         !self.close_sent && !self.failed
     }
 
+    #[inline]
     fn write(&self, first: First, payload: &[u8], key: [u8; 4], out: &mut BytesMut) {
         frame::write(first, payload, self.key_for(key), out);
     }

@@ -16,6 +16,7 @@ mod oracle;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::short;
 use crate::simd::{self, Level};
 use alloc::vec::Vec;
 use bytes::BytesMut;
@@ -81,6 +82,23 @@ pub(crate) fn append_behind<const N: usize>(
     copy(source, &mut room[size..size + source.len()], key, phase);
     // SAFETY: behind the old end `size` bytes of the head are initialised, and what `copy` wrote.
     unsafe { out.set_len(out.len() + size + source.len()) };
+}
+
+/// [`append`] of a short `source` behind all of `head`.
+#[inline(always)]
+pub(crate) fn append_short<const N: usize>(
+    head: [u8; N],
+    source: &[u8],
+    key: [u8; 4],
+    out: &mut BytesMut,
+) {
+    let size = N + source.len();
+    out.reserve(size);
+    let (start, behind) = out.spare_capacity_mut()[..size].split_at_mut(N);
+    start.write_copy_of_slice(&head);
+    short::copy(source, behind, key);
+    // SAFETY: behind the old end the head and what `copy` made of the source have been written.
+    unsafe { out.set_len(out.len() + size) };
 }
 
 /// The key as it stands for a byte that `phase` others precede.
