@@ -111,7 +111,7 @@ impl Peer<'_> {
             self.session.work(&mut self.shared.pool).held = held;
             return;
         }
-        self.shared.pool.give(held);
+        self.shared.pool.give_read(held);
         if self.session.phase != Phase::Aborted {
             self.session.unpause(self.now, &self.shared.config);
             self.ops.push(Op::Resume { id: self.id });

@@ -81,12 +81,18 @@ impl Work {
     }
 
     /// Appends a message, in fragments if it is longer than a chunk.
+    #[inline]
     pub(crate) fn message(&mut self, conn: &mut Connection, message: Message<'_>, pool: &mut Pool) {
         let len = message.as_bytes().len();
         if len <= FRAGMENT_MAX {
             self.append(HEADER_MAX + len, pool, |out| conn.encode(message, [0; 4], out));
-            return;
+        } else {
+            self.fragments(conn, message, pool);
         }
+    }
+
+    #[inline(never)]
+    fn fragments(&mut self, conn: &mut Connection, message: Message<'_>, pool: &mut Pool) {
         for fragment in message.fragments(FRAGMENT_MAX) {
             self.append(HEADER_MAX + fragment.payload().len(), pool, |out| {
                 conn.encode_fragment(fragment, [0; 4], out)
@@ -95,6 +101,7 @@ impl Work {
     }
 
     /// Has `encode` append whole frames of at most `len` bytes.
+    #[inline]
     pub(crate) fn append<R>(
         &mut self,
         len: usize,
@@ -111,6 +118,7 @@ impl Work {
         result
     }
 
+    #[inline(never)]
     fn append_to_another<R>(
         &mut self,
         pool: &mut Pool,
@@ -244,11 +252,17 @@ impl Pool {
         }
     }
 
+    /// Takes a buffer back that was read off its front. What was read is not in its capacity, and
+    /// memory all the same.
+    pub(crate) fn give_read(&mut self, mut buffer: BytesMut) {
+        buffer.clear();
+        let _ = buffer.try_reclaim(buffer.capacity() + 1);
+        self.give(buffer);
+    }
+
     /// Takes a buffer back.
     pub(crate) fn give(&mut self, mut buffer: BytesMut) {
         buffer.clear();
-        // What was read off its front is not in its capacity, and memory all the same.
-        let _ = buffer.try_reclaim(buffer.capacity() + 1);
         let bytes = self.bytes + buffer.capacity();
         let has_room = bytes <= POOL_BYTES_MAX && self.buffers.len() < POOL_BUFFERS_MAX;
         if has_room && buffer.capacity() > 0 {
@@ -274,7 +288,7 @@ impl Pool {
     pub(crate) fn give_work(&mut self, mut work: Box<Work>) {
         work.clear_output(self);
         self.give(std::mem::take(&mut work.head));
-        self.give(std::mem::take(&mut work.held));
+        self.give_read(std::mem::take(&mut work.held));
         work.progress = HeadProgress::default();
         work.locating = false;
         work.probe = None;
@@ -295,7 +309,7 @@ mod tests {
         let mut pool = Pool::default();
         let mut buffer = BytesMut::zeroed(100_000);
         buffer.advance(99_999);
-        pool.give(buffer);
+        pool.give_read(buffer);
         assert_eq!(pool.bytes, 100_000);
         assert_eq!(pool.lend().capacity(), 100_000);
         assert_eq!(pool.bytes, 0);
