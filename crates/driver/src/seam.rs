@@ -116,7 +116,8 @@ pub enum Event<'a> {
     Probed {
         /// About whom.
         id: ConnId,
-        /// Bytes that the peer's kernel has not acknowledged yet (SIOCOUTQ).
+        /// Bytes that the peer's kernel has not acknowledged yet (SIOCOUTQ); 0 where our own kernel
+        /// would not say.
         queued: u32,
     },
     /// The answer to [`Op::Locate`].

@@ -10,7 +10,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketFlags};
 use rustix::process::{Resource, getrlimit};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::ffi::c_int;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -64,14 +64,21 @@ pub(crate) fn open(
         Blocking::Yes => Type::STREAM,
         Blocking::No => Type::STREAM.nonblocking(),
     };
-    let socket = Socket::new(Domain::for_address(to), kind, None)?;
-    socket.set_tcp_nodelay(true)?;
+    let socket = Socket::new(Domain::for_address(to), kind, None)?.into();
+    prepare_connect(&socket, from)?;
+    Ok(socket)
+}
+
+/// Makes a socket ready to connect from any port of `from`.
+pub(crate) fn prepare_connect(socket: &OwnedFd, from: Option<IpAddr>) -> io::Result<()> {
+    let options = SockRef::from(socket);
+    options.set_tcp_nodelay(true)?;
     if let Some(from) = from {
         // The port is chosen when the peer is known, so that it need not be free for all peers.
         set_option(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
-        socket.bind(&SockAddr::from(SocketAddr::new(from, 0)))?;
+        options.bind(&SockAddr::from(SocketAddr::new(from, 0)))?;
     }
-    Ok(socket.into())
+    Ok(())
 }
 
 /// The cause that an error of this file tells.

@@ -31,9 +31,12 @@ macro_rules! ring_without {
 ring_without!(ring_without_defer_taskrun: DeferTaskrun);
 ring_without!(ring_plain: DeferTaskrun CoopTaskrun);
 ring_without!(ring_without_multishot: Multishot);
+ring_without!(ring_without_socket_commands: SocketCommands);
 ring_without!(ring_without_direct: Direct);
 ring_without!(ring_without_min_wait: MinWait);
-ring_without!(ring_without_anything: DeferTaskrun CoopTaskrun Multishot Direct MinWait);
+ring_without!(
+    ring_without_anything: DeferTaskrun CoopTaskrun Multishot SocketCommands Direct MinWait
+);
 
 ring_with!(ring_always_quiet, |engine, config| quiet_after(Duration::ZERO, engine, config));
 ring_with!(ring_always_busy, |engine, config| quiet_after(Duration::MAX, engine, config));

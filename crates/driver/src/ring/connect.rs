@@ -2,7 +2,7 @@
 
 use super::completion::Kind;
 use super::driver::{Driver, News};
-use crate::{Cause, Opening, Token};
+use crate::{Cause, Opening, Token, socket};
 use halfopen_wheel::Instant;
 use slab::Slab;
 use std::collections::HashMap;
@@ -81,7 +81,14 @@ impl Driver {
             self.refuse(key, Cause::Cancelled);
             return;
         }
-        self.queue.connect(key, slot, attempt.to, attempt.from, attempt.deadline);
+        let Attempt { to, from, deadline, .. } = *attempt;
+        let Some(socket) = self.queue.by_hand(slot) else {
+            return self.queue.connect(key, slot, to, from, deadline);
+        };
+        match socket::prepare_connect(socket, from) {
+            Ok(()) => self.queue.connect(key, slot, to, None, deadline),
+            Err(error) => self.refuse(key, socket::cause_of(&error)),
+        }
     }
 
     pub(super) fn on_connect(&mut self, key: u32, result: i32, now: Instant) {

@@ -334,16 +334,8 @@ mod tests {
         }
     }
 
-    /// The kernel finishes what it has begun to send, unless it is interrupted; a cancel does that.
-    #[test]
-    fn a_send_that_comes_back_short_goes_on_where_it_broke_off() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        SockRef::from(&listener).set_send_buffer_size(4096).unwrap();
-        // Before it connects, or it has already offered room for all.
-        let peer = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        peer.set_recv_buffer_size(4096).unwrap();
-        peer.connect(&listener.local_addr().unwrap().into()).unwrap();
-        let mut peer = TcpStream::from(peer);
+    /// A driver that has taken who waits at the listener.
+    fn driver_with_one(listener: TcpListener) -> (Driver, ConnId) {
         let (_waker, wake) = Waker::new().unwrap();
         let config = Config {
             listener: Some(Arc::new(listener)),
@@ -359,6 +351,30 @@ mod tests {
             News::Opened(id, _) => Some(id),
             _ => None,
         });
+        (driver, id)
+    }
+
+    /// As a kernel before 6.7 has it, which knows no commands for sockets.
+    #[test]
+    fn a_probe_that_fails_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut driver, id) = driver_with_one(listener);
+        driver.on_probe(id, -libc::EOPNOTSUPP);
+        assert!(matches!(driver.news.pop_front(), Some(News::Probed(of, 0)) if of == id));
+    }
+
+    /// The kernel finishes what it has begun to send, unless it is interrupted; a cancel does that.
+    #[test]
+    fn a_send_that_comes_back_short_goes_on_where_it_broke_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&listener).set_send_buffer_size(4096).unwrap();
+        // Before it connects, or it has already offered room for all.
+        let peer = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        peer.set_recv_buffer_size(4096).unwrap();
+        peer.connect(&listener.local_addr().unwrap().into()).unwrap();
+        let mut peer = TcpStream::from(peer);
+        let (mut driver, id) = driver_with_one(listener);
         let bytes: Vec<u8> = (0..CHUNK_MAX).map(|n| (n % 251) as u8).collect();
         driver.send(id, Chunk::Own(BytesMut::from(&bytes[..])), clock::now());
         let counters = driver.counters.clone();

@@ -7,9 +7,9 @@ use super::connect::Attempts;
 use super::probe::probe;
 use super::queue::Queue;
 use super::state::{Connection, Grains};
+use crate::WakeSource;
 use crate::table::Table;
 use crate::{Cause, Chunk, Config, ConnId, Counters, Ends, Error, INDEX_MAX, Op, Opening, Token};
-use crate::{Severance, WakeSource};
 use halfopen_wheel::Instant;
 use rustix::process::{Resource, getrlimit};
 use std::collections::VecDeque;
@@ -143,21 +143,12 @@ impl Driver {
             Op::Send { id, chunk } => self.send(id, chunk, now),
             Op::Pause { id } => self.pause(id, true),
             Op::Resume { id } => self.pause(id, false),
-            Op::Probe { id } => self.on_slot(id, |queue, slot, _| queue.probe(id, slot)),
+            Op::Probe { id } => self.probe(id),
             Op::Locate { id } => self.locate(id),
             Op::Shutdown { id } => self.shut_down(id),
             Op::Abort { id } => self.abort(id),
-            Op::Sever { id, how } => self.on_slot(id, |queue, slot, v6| {
-                queue.set_min_ttl(slot, v6, how == Severance::Drop);
-            }),
+            Op::Sever { id, how } => self.sever(id, how),
             Op::Stop => self.stopped = true,
-        }
-    }
-
-    /// Asks something of a connection that has not ended.
-    fn on_slot(&mut self, id: ConnId, ask: impl FnOnce(&mut Queue, u32, bool)) {
-        if let Some(connection) = self.table.at(id).filter(|connection| connection.end.is_none()) {
-            ask(&mut self.queue, connection.slot, connection.v6);
         }
     }
 

@@ -15,8 +15,12 @@ pub enum Feature {
     CoopTaskrun,
     /// One request receives again and again (Linux 6.0).
     Multishot,
+    /// A socket's options are set and its queue is asked for by the ring
+    /// (IORING_OP_URING_CMD on sockets, Linux 6.7).
+    SocketCommands,
     /// Sockets in a table of the ring's own, which take no descriptors of the process's
-    /// (Linux 6.8 for all that is done with them here).
+    /// (Linux 6.8 for all that is done with them here). Without [`Feature::SocketCommands`] there is
+    /// no other way to ask something of them, so then this is done without, too.
     Direct,
     /// A wait for several completions that is content with one after a while (Linux 6.12).
     MinWait,
@@ -24,8 +28,14 @@ pub enum Feature {
 
 impl Feature {
     /// Each of them.
-    pub const ALL: [Self; 5] =
-        [Self::DeferTaskrun, Self::CoopTaskrun, Self::Multishot, Self::Direct, Self::MinWait];
+    pub const ALL: [Self; 6] = [
+        Self::DeferTaskrun,
+        Self::CoopTaskrun,
+        Self::Multishot,
+        Self::SocketCommands,
+        Self::Direct,
+        Self::MinWait,
+    ];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
@@ -33,6 +43,7 @@ impl Feature {
             Self::DeferTaskrun => "defer-taskrun",
             Self::CoopTaskrun => "coop-taskrun",
             Self::Multishot => "multishot",
+            Self::SocketCommands => "socket-commands",
             Self::Direct => "direct",
             Self::MinWait => "min-wait",
         }
@@ -44,6 +55,7 @@ impl Feature {
             Self::DeferTaskrun => "coop-taskrun",
             Self::CoopTaskrun => "a plain ring",
             Self::Multishot => "one-shot receives",
+            Self::SocketCommands => "system calls for each socket",
             Self::Direct => "plain descriptors",
             Self::MinWait => "short waits for several completions",
         }

@@ -1,25 +1,54 @@
-//! What the ring cannot ask of a direct descriptor, asked of an ordinary one made for it.
+//! What is asked of a socket: by the ring where it can, else of an ordinary descriptor, which is
+//! made for it where the socket has none.
 
 use super::completion::Kind;
 use super::driver::{Driver, News};
 use super::state::Poll;
-use crate::{Cause, ConnId, Ends};
+use crate::{Cause, ConnId, Ends, Severance, socket};
 use socket2::SockRef;
 use std::os::fd::OwnedFd;
 
 impl Driver {
-    pub(super) fn on_probe(&mut self, id: ConnId, result: i32) {
-        // It fails only where the connection has ended, and that is told by itself.
-        if let (Some(_), Ok(queued)) = (self.table.at(id), u32::try_from(result)) {
-            self.news.push_back(News::Probed(id, queued));
+    pub(super) fn probe(&mut self, id: ConnId) {
+        let Some(slot) = self.open_slot(id) else { return };
+        match self.queue.by_hand(slot).map(socket::queued) {
+            Some(queued) => {
+                self.counters.syscalls.add(1);
+                self.news.push_back(News::Probed(id, queued));
+            }
+            None => self.queue.probe(id, slot),
         }
     }
 
+    /// A question that has failed is answered, too: somebody may wait for the answer before he
+    /// judges.
+    pub(super) fn on_probe(&mut self, id: ConnId, result: i32) {
+        if self.table.at(id).is_some() {
+            self.news.push_back(News::Probed(id, u32::try_from(result).unwrap_or(0)));
+        }
+    }
+
+    pub(super) fn sever(&mut self, id: ConnId, how: Severance) {
+        let Some(slot) = self.open_slot(id) else { return };
+        if let Some(socket) = self.queue.by_hand(slot) {
+            self.counters.syscalls.add(2);
+            return socket::sever(socket, how);
+        }
+        let v6 = self.table.at(id).is_some_and(|connection| connection.v6);
+        self.queue.set_min_ttl(slot, v6, how == Severance::Drop);
+    }
+
+    /// Where a connection is that has not ended.
+    fn open_slot(&mut self, id: ConnId) -> Option<u32> {
+        let connection = self.table.at(id).filter(|connection| connection.end.is_none())?;
+        Some(connection.slot)
+    }
+
     pub(super) fn locate(&mut self, id: ConnId) {
-        let Some(connection) = self.table.at(id).filter(|it| it.end.is_none()) else { return };
-        match self.queue.duplicate(connection.slot) {
+        let Some(slot) = self.open_slot(id) else { return };
+        match self.queue.duplicate(slot) {
             Some(descriptor) => self.on_locate(id, Some(descriptor)),
-            None => self.queue.install(Kind::Locate, id, connection.slot),
+            None => self.queue.install(Kind::Locate, id, slot),
         }
     }
 

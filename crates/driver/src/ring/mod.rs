@@ -18,8 +18,8 @@
 //!
 //! What a kernel may lack is found out by [`probe`], and each [`Feature`] has something that stands
 //! in its place; [`Config::without`](crate::Config::without) forces that where the kernel has it.
-//! Wants Linux 6.7 for plain descriptors (options set by the ring), 6.11 for connects from an
-//! address that was asked for (bind by the ring); tried on 6.18.
+//! Wants Linux 5.19 (rings of buffers), and from 6.7 on, where it has the ring bind, 6.11 for
+//! connects from an address that was asked for; tried on 6.18.
 
 mod accept;
 mod completion;

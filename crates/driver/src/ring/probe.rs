@@ -8,6 +8,7 @@ use super::queue::{Queue, Wait};
 use super::{Options, completion};
 use crate::{ConnId, Error};
 use halfopen_wheel::clock;
+use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -49,9 +50,16 @@ pub fn probe(without: Features) -> Result<Probe, Error> {
 /// What is lacking by the kernel's word or by ours. A ring that defers its work has no use for the
 /// rung below, so that one is a fall-back only where it was come down to.
 fn combine(without: Features, lacks: &[Fallback]) -> Probe {
-    let lack = |feature| match lacks.iter().find(|lack| lack.feature == feature) {
+    let told = |feature| match lacks.iter().find(|lack| lack.feature == feature) {
         Some(&lack) => Some(lack),
         None => without.has(feature).then_some(Fallback { feature, why: Lack::Asked }),
+    };
+    let lack = |feature| match feature {
+        // Whoever is not asked by the ring has to be a descriptor.
+        Feature::Direct => {
+            told(feature).or_else(|| Some(Fallback { feature, ..told(Feature::SocketCommands)? }))
+        }
+        feature => told(feature),
     };
     let lacking = |feature| lack(feature).is_some();
     let features = Feature::ALL.into_iter().filter(|&feature| !lacking(feature)).collect();
@@ -82,6 +90,9 @@ fn ask_the_kernel() -> Result<Vec<Fallback>, Error> {
     if let Err(errno) = try_multishot(ladder[at])? {
         lack(Feature::Multishot, errno);
     }
+    if let Err(errno) = try_socket_command(ladder[at])? {
+        lack(Feature::SocketCommands, errno);
+    }
     if let Err(error) = Queue::new(TINY, ladder[at].with(Feature::Direct), 1, Arc::default()) {
         lack(Feature::Direct, errno(&error));
     }
@@ -109,6 +120,21 @@ fn try_multishot(features: Features) -> Result<Result<(), i32>, Error> {
         Some(completion) if completion.result < 0 => Err(-completion.result),
         _ => Err(libc::EOPNOTSUPP),
     })
+}
+
+/// Whether the ring can be asked for what waits in a socket's queue; if not, the kernel's word for
+/// it.
+fn try_socket_command(features: Features) -> Result<Result<(), i32>, Error> {
+    let failed = |error| Error::Os { doing: "trying a socket command on io_uring", error };
+    let mut queue = ring(features)?;
+    // It knows of no peer and has sent nothing, which is an answer.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)
+        .or_else(|_| Socket::new(Domain::IPV6, Type::STREAM, None))
+        .map_err(failed)?;
+    queue.probe(ConnId { index: 0, generation: 0 }, socket.as_raw_fd() as u32);
+    queue.enter(Wait::Until(Some(clock::now() + PATIENCE)))?;
+    let result = queue.next(|_| {}).map_or(-libc::EOPNOTSUPP, |completion| completion.result);
+    Ok(if result < 0 { Err(-result) } else { Ok(()) })
 }
 
 fn errno(error: &Error) -> i32 {
@@ -152,6 +178,22 @@ mod tests {
         assert_eq!(probe.fallbacks, [asked, lack(Feature::Direct, 22)]);
         assert!(probe.features.has(Feature::DeferTaskrun));
         assert!(!probe.features.has(Feature::Direct));
+    }
+
+    #[test]
+    fn who_cannot_be_asked_by_the_ring_has_to_be_a_descriptor() {
+        let asked = |feature| Fallback { feature, why: Lack::Asked };
+        let commands = Features::of(&[Feature::SocketCommands]);
+        let probe = combine(commands, &[]);
+        assert_eq!(probe.fallbacks, [Feature::SocketCommands, Feature::Direct].map(asked));
+        assert!(!probe.features.has(Feature::Direct));
+
+        let lacks = [Feature::SocketCommands, Feature::Direct].map(|feature| lack(feature, 95));
+        assert_eq!(combine(commands, &lacks[..1]).fallbacks, lacks);
+        assert_eq!(
+            combine(Features::of(&[Feature::Direct]), &lacks[..1]).fallbacks[1].why,
+            Lack::Asked
+        );
     }
 
     #[test]

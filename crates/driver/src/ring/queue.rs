@@ -181,10 +181,15 @@ impl Queue {
                 return;
             }
             drop(queued);
-            let begun = self.stamp();
-            let outcome = self.call(0, begun, None);
-            self.submitted(outcome);
+            self.submit();
         }
+    }
+
+    /// Hands what is queued to the kernel now.
+    fn submit(&mut self) {
+        let begun = self.stamp();
+        let outcome = self.call(0, begun, None);
+        self.submitted(outcome);
     }
 
     /// The clock, also for the sends that go out now.

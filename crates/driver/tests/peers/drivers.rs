@@ -24,7 +24,8 @@ impl Driver {
 
     /// Whether its connections are descriptors of the process.
     pub(crate) fn takes_descriptors(self) -> bool {
-        self.kind.takes_descriptors() || self.without.has(Feature::Direct)
+        self.kind.takes_descriptors()
+            || [Feature::Direct, Feature::SocketCommands].iter().any(|&it| self.without.has(it))
     }
 
     pub(crate) fn run<E: Engine>(self, engine: &mut E, config: Config) -> Result<(), Error> {
@@ -43,6 +44,8 @@ pub(crate) const WITHOUT_DEFER_TASKRUN: Driver = Driver::without(&[Feature::Defe
 pub(crate) const PLAIN: Driver = Driver::without(&[Feature::DeferTaskrun, Feature::CoopTaskrun]);
 pub(crate) const WITHOUT_MULTISHOT: Driver = Driver::without(&[Feature::Multishot]);
 pub(crate) const WITHOUT_DIRECT: Driver = Driver::without(&[Feature::Direct]);
+pub(crate) const WITHOUT_SOCKET_COMMANDS: Driver = Driver::without(&[Feature::SocketCommands]);
+pub(crate) const WITHOUT_MIN_WAIT: Driver = Driver::without(&[Feature::MinWait]);
 pub(crate) const WITHOUT_ANYTHING: Driver = Driver::without(&Feature::ALL);
 pub(crate) const TOKIO_URING: Driver = Driver::of(DriverKind::TokioUring);
 pub(crate) const EPOLL: Driver = Driver::of(DriverKind::Epoll);

@@ -12,7 +12,9 @@ macro_rules! on_every_driver {
         on_driver! { io_uring_without_defer_taskrun: WITHOUT_DEFER_TASKRUN; $($names)* }
         on_driver! { io_uring_plain: PLAIN; $($names)* }
         on_driver! { io_uring_without_multishot: WITHOUT_MULTISHOT; $($names)* }
+        on_driver! { io_uring_without_socket_commands: WITHOUT_SOCKET_COMMANDS; $($names)* }
         on_driver! { io_uring_without_direct: WITHOUT_DIRECT; $($names)* }
+        on_driver! { io_uring_without_min_wait: WITHOUT_MIN_WAIT; $($names)* }
         on_driver! { io_uring_without_anything: WITHOUT_ANYTHING; $($names)* }
         on_driver! { tokio_uring: TOKIO_URING; $($names)* }
         on_driver! { epoll: EPOLL; $($names)* }

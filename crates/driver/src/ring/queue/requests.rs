@@ -203,7 +203,10 @@ impl Queue {
             patience: Timespec::from(deadline.saturating_since(clock::now())),
         });
         let (fd, flag) = (Fd(slot as i32), self.slots.flag());
-        let mut chain = vec![self.set(slot, libc::IPPROTO_TCP, libc::TCP_NODELAY, &ON)];
+        let mut chain = Vec::with_capacity(5);
+        if self.has(Feature::SocketCommands) {
+            chain.push(self.set(slot, libc::IPPROTO_TCP, libc::TCP_NODELAY, &ON));
+        }
         if let Some(from) = &arguments.from {
             chain.push(self.set(slot, libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &ON));
             let bind = opcode::Bind::new(fd, from.as_ptr().cast(), from.len()).build();
@@ -241,9 +244,19 @@ impl Queue {
         unsafe { self.push(&[entry.user_data(Kind::Probe.of(id))]) }
     }
 
+    /// The socket of a slot, where it is to be asked by system calls of its own. What was asked of
+    /// the ring before has been carried out then.
+    pub(in crate::ring) fn by_hand(&mut self, slot: u32) -> Option<&OwnedFd> {
+        if self.has(Feature::SocketCommands) {
+            return None;
+        }
+        self.submit();
+        self.slots.descriptor(slot)
+    }
+
     /// Another descriptor of a slot, where it is an ordinary one itself.
     pub(in crate::ring) fn duplicate(&self, slot: u32) -> Option<OwnedFd> {
-        self.slots.duplicate(slot)
+        self.slots.descriptor(slot)?.try_clone().ok()
     }
 
     /// Makes an ordinary descriptor of a slot, for what the ring cannot do.

@@ -57,11 +57,11 @@ impl Slots {
         }
     }
 
-    /// Another descriptor of a slot's socket, where that is one itself.
-    pub(super) fn duplicate(&self, slot: u32) -> Option<OwnedFd> {
+    /// The descriptor of a slot's socket, where it is one of the process's.
+    pub(super) fn descriptor(&self, slot: u32) -> Option<&OwnedFd> {
         match self {
             Self::Direct => None,
-            Self::Plain(open) => open.get(&slot)?.try_clone().ok(),
+            Self::Plain(open) => open.get(&slot),
         }
     }
 
