@@ -93,6 +93,11 @@ pub enum Error {
         "the ring's memory does not fit under the locked-memory limit: {0} (raise it with `ulimit -l`, or use fewer shards)"
     )]
     LockedMemory(std::io::Error),
+    /// The process or the machine has no descriptor left for a ring.
+    #[error(
+        "no descriptor is free for a ring: {0} (raise the limit with `ulimit -n`, or close what is open)"
+    )]
+    NoDescriptors(std::io::Error),
     /// The table of connections does not fit under RLIMIT_NOFILE.
     #[error(
         "a table of {wanted} connections does not fit under the descriptor limit of {limit} (raise it with `ulimit -n`; on io_uring each shard's table has the limit to itself, so there more shards help)"

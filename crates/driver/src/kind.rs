@@ -71,11 +71,11 @@ impl DriverKind {
 }
 
 /// Whether the kernel gives this process all that the driver on io_uring cannot do without: a ring
-/// alone may be had where buffers or the wait are refused. One that is only too large for the
-/// process's limits counts as given: then the driver's error names the limit.
+/// alone may be had where buffers or the wait are refused. One that only the process's limits do not
+/// hold counts as given: then the driver's error names the limit.
 fn try_driver() -> Result<(), Error> {
     match ring::probe(Features::NONE) {
-        Ok(_) | Err(Error::LockedMemory(_)) => Ok(()),
+        Ok(_) | Err(Error::LockedMemory(_) | Error::NoDescriptors(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -70,6 +70,7 @@ fn runtime() -> Result<Runtime, Error> {
     Runtime::new(builder.entries(SUBMISSIONS).uring_builder(&ring)).map_err(|error| {
         match error.raw_os_error() {
             Some(libc::ENOMEM) => Error::LockedMemory(error),
+            Some(libc::EMFILE | libc::ENFILE) => Error::NoDescriptors(error),
             Some(libc::EPERM | libc::EACCES | libc::ENOSYS | libc::EINVAL) => {
                 Error::RingRefused(error)
             }

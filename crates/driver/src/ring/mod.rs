@@ -83,7 +83,8 @@ impl Default for Options {
 ///
 /// # Errors
 /// [`Error::RingRefused`] where the kernel gives no ring, [`Error::LockedMemory`] where
-/// RLIMIT_MEMLOCK does not hold it, [`Error::Descriptors`] where [`Config::connections_max`] is
+/// RLIMIT_MEMLOCK does not hold it, [`Error::NoDescriptors`] where no descriptor is free for it,
+/// [`Error::Descriptors`] where [`Config::connections_max`] is
 /// more than RLIMIT_NOFILE (which bounds each ring's table by itself), [`Error::Os`] where the
 /// kernel fails in the run.
 ///

@@ -3,13 +3,14 @@
 //! Flags of the ring are tried from the best downwards. That a receive goes on cannot be asked of a
 //! kernel: one byte is sent through a pair of sockets, and it is looked whether it does.
 
+use super::Options;
+use super::completion::Completion;
 use super::features::{Fallback, Feature, Features, Lack};
 use super::queue::{Queue, Wait};
-use super::{Options, completion};
 use crate::{ConnId, Error};
 use halfopen_wheel::clock;
 use socket2::{Domain, Socket, Type};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::panic::resume_unwind;
@@ -69,85 +70,111 @@ fn combine(without: Features, lacks: &[Fallback]) -> Probe {
     Probe { features, fallbacks: fallbacks.filter(counts).collect() }
 }
 
+/// Each ring is gone before the next is made: a few at once may be more than the process may have,
+/// though one is not.
 fn ask_the_kernel() -> Result<Vec<Fallback>, Error> {
     let mut lacks = Vec::new();
-    let mut lack = |feature, errno| lacks.push(Fallback { feature, why: Lack::Kernel(errno) });
-    let ladder = [
-        Features::of(&[Feature::DeferTaskrun, Feature::CoopTaskrun]),
-        Features::of(&[Feature::CoopTaskrun]),
-        Features::NONE,
-    ];
-    let rungs = ladder.map(ring);
-    for (feature, rung) in [Feature::DeferTaskrun, Feature::CoopTaskrun].into_iter().zip(&rungs) {
-        if let Err(error) = rung {
-            lack(feature, errno(error));
-        }
-    }
-    let Some(at) = rungs.iter().position(Result::is_ok) else {
-        let [_, _, plain] = rungs;
-        return Err(plain.err().expect("none of them is a ring"));
+    let mut note = |feature, word: Word| {
+        let lack = word.err().map(|errno| Fallback { feature, why: Lack::Kernel(errno) });
+        lacks.extend(lack);
+        lack.is_none()
     };
-    if let Err(errno) = try_multishot(ladder[at])? {
-        lack(Feature::Multishot, errno);
-    }
-    if let Err(errno) = try_socket_command(ladder[at])? {
-        lack(Feature::SocketCommands, errno);
-    }
-    if let Err(error) = Queue::new(TINY, ladder[at].with(Feature::Direct), 1, Arc::default()) {
-        lack(Feature::Direct, errno(&error));
-    }
-    if !rungs[at].as_ref().is_ok_and(Queue::has_min_wait) {
-        lack(Feature::MinWait, libc::EINVAL);
-    }
+    let deferring = Features::of(&[Feature::DeferTaskrun, Feature::CoopTaskrun]);
+    let cooperative = Features::of(&[Feature::CoopTaskrun]);
+    let defers = note(Feature::DeferTaskrun, try_ring(deferring)?);
+    let cooperates = note(Feature::CoopTaskrun, try_ring(cooperative)?);
+    let best = match (defers, cooperates) {
+        (true, _) => deferring,
+        (false, true) => cooperative,
+        (false, false) => Features::NONE,
+    };
+    let has_min_wait = ring(best)?.has_min_wait();
+    note(Feature::Multishot, try_multishot(best)?);
+    note(Feature::SocketCommands, try_socket_command(best)?);
+    note(Feature::Direct, try_direct(best)?);
+    note(Feature::MinWait, has_min_wait.then_some(()).ok_or(libc::EINVAL));
     Ok(lacks)
 }
 
-fn ring(features: Features) -> Result<Queue, Error> {
-    Queue::new(TINY, features, 0, Arc::default())
+/// What the kernel says to a trial: nothing, or the `errno` value by which it does not have it.
+/// Where something else kept us from trying, it has said nothing.
+type Word = Result<(), i32>;
+
+fn try_ring(features: Features) -> Result<Word, Error> {
+    match ring(features) {
+        Ok(_) => Ok(Ok(())),
+        Err(error) => refused(&error).map(Err).ok_or(error),
+    }
 }
 
-/// Whether a receive goes on after its first byte; if not, the kernel's word for it. An error where
-/// not even a receive can be tried.
-fn try_multishot(features: Features) -> Result<Result<(), i32>, Error> {
-    let failed = |error| Error::Os { doing: "trying a receive on io_uring", error };
+/// The `errno` value, if it is one by which a kernel says that it does not have something, or does
+/// not give it. No memory and no descriptor are a shortage of ours.
+fn refused(error: &Error) -> Option<i32> {
+    let (Error::RingRefused(error) | Error::Os { error, .. }) = error else { return None };
+    error.raw_os_error().filter(|errno| REFUSALS.contains(errno))
+}
+
+const REFUSALS: [i32; 5] =
+    [libc::EINVAL, libc::EOPNOTSUPP, libc::ENOSYS, libc::EPERM, libc::EACCES];
+
+fn ring(features: Features) -> Result<Queue, Error> {
+    Queue::new(TINY, features, 1, Arc::default())
+}
+
+/// Whether a receive goes on after its first byte. An error where not even a receive can be tried.
+fn try_multishot(features: Features) -> Result<Word, Error> {
+    let doing = "trying a receive on io_uring";
+    let failed = |error| Error::Os { doing, error };
     let mut queue = ring(features.with(Feature::Multishot))?;
     let (ours, mut theirs) = UnixStream::pair().map_err(failed)?;
     theirs.write_all(b"?").map_err(failed)?;
-    queue.receive(ConnId { index: 0, generation: 0 }, ours.as_raw_fd() as u32);
-    queue.enter(Wait::Until(Some(clock::now() + PATIENCE)))?;
-    Ok(match queue.next(|_| {}) {
-        Some(completion::Completion { result: 1, more: true, .. }) => Ok(()),
-        Some(completion) if completion.result < 0 => Err(-completion.result),
-        _ => Err(libc::EOPNOTSUPP),
-    })
+    queue.receive(NOBODY, ours.as_raw_fd() as u32);
+    match outcome(&mut queue, doing)? {
+        Completion { result: 1, more: false, .. } => Ok(Err(libc::EOPNOTSUPP)),
+        Completion { result, .. } => word(result, doing),
+    }
 }
 
-/// Whether the ring can be asked for what waits in a socket's queue; if not, the kernel's word for
-/// it.
-fn try_socket_command(features: Features) -> Result<Result<(), i32>, Error> {
-    let failed = |error| Error::Os { doing: "trying a socket command on io_uring", error };
+/// Whether the ring can be asked for what waits in a socket's queue.
+fn try_socket_command(features: Features) -> Result<Word, Error> {
+    let doing = "trying a socket command on io_uring";
     let mut queue = ring(features)?;
     // It knows of no peer and has sent nothing, which is an answer.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)
         .or_else(|_| Socket::new(Domain::IPV6, Type::STREAM, None))
-        .map_err(failed)?;
-    queue.probe(ConnId { index: 0, generation: 0 }, socket.as_raw_fd() as u32);
-    queue.enter(Wait::Until(Some(clock::now() + PATIENCE)))?;
-    let result = queue.next(|_| {}).map_or(-libc::EOPNOTSUPP, |completion| completion.result);
-    Ok(if result < 0 { Err(-result) } else { Ok(()) })
+        .map_err(|error| Error::Os { doing, error })?;
+    queue.probe(NOBODY, socket.as_raw_fd() as u32);
+    word(outcome(&mut queue, doing)?.result, doing)
 }
 
-fn errno(error: &Error) -> i32 {
-    match error {
-        Error::RingRefused(error) | Error::LockedMemory(error) | Error::Os { error, .. } => {
-            error.raw_os_error().unwrap_or(libc::EINVAL)
-        }
-        _ => libc::EINVAL,
+/// Whether there are direct descriptors, and what makes ordinary ones of them.
+fn try_direct(features: Features) -> Result<Word, Error> {
+    match ring(features.with(Feature::Direct)) {
+        Ok(queue) => Ok(queue.can_install().then_some(()).ok_or(libc::EOPNOTSUPP)),
+        Err(error) => refused(&error).map(Err).ok_or(error),
     }
 }
 
-/// A byte through a pair of sockets is there before it is asked for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The completion of the one request that was made.
+fn outcome(queue: &mut Queue, doing: &'static str) -> Result<Completion, Error> {
+    queue.enter(Wait::Until(Some(clock::now() + PATIENCE)))?;
+    let nothing = || Error::Os { doing, error: io::ErrorKind::TimedOut.into() };
+    queue.next(|_| {}).ok_or_else(nothing)
+}
+
+/// What the result of a request says.
+fn word(result: i32, doing: &'static str) -> Result<Word, Error> {
+    if result >= 0 {
+        return Ok(Ok(()));
+    }
+    let error = Error::Os { doing, error: io::Error::from_raw_os_error(-result) };
+    refused(&error).map(Err).ok_or(error)
+}
+
+const NOBODY: ConnId = ConnId { index: 0, generation: 0 };
+
+/// What is asked for is there already.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const TINY: Options = Options {
     submissions: 8,
@@ -203,6 +230,22 @@ mod tests {
         let probe = combine(coop, &[lack(Feature::DeferTaskrun, 22)]);
         assert_eq!(probe.fallbacks.len(), 2);
         assert!(!probe.features.has(Feature::DeferTaskrun));
+    }
+
+    #[test]
+    fn only_what_the_kernel_says_of_itself_counts_as_lacking() {
+        for errno in REFUSALS {
+            assert_eq!(word(-errno, "trying").unwrap(), Err(errno));
+            let error = Error::RingRefused(io::Error::from_raw_os_error(errno));
+            assert_eq!(refused(&error), Some(errno));
+        }
+        assert_eq!(word(0, "trying").unwrap(), Ok(()));
+        for errno in [libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::EINTR] {
+            assert!(word(-errno, "trying").is_err());
+        }
+        let error = io::Error::from_raw_os_error;
+        assert_eq!(refused(&Error::LockedMemory(error(libc::ENOMEM))), None);
+        assert_eq!(refused(&Error::NoDescriptors(error(libc::EMFILE))), None);
     }
 
     #[test]

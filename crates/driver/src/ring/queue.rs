@@ -17,6 +17,7 @@ use super::pace::GATHER;
 use crate::{ConnId, Counters, Error};
 use buffers::Buffers;
 use halfopen_wheel::{Instant, clock};
+use io_uring::opcode::FixedFdInstall;
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue};
 use slab::Slab;
@@ -115,10 +116,10 @@ impl Queue {
             .map_err(|error| Error::Os { doing: "registering buffers with io_uring", error })?;
         if features.has(Feature::Direct) {
             queue.ring.submitter().register_files_sparse(slots).map_err(|error| {
-                match error.raw_os_error() {
-                    Some(libc::ENOMEM) => Error::LockedMemory(error),
-                    _ => Error::Os { doing: "registering a table of connections", error },
-                }
+                shortage(error, |error| Error::Os {
+                    doing: "registering a table of connections",
+                    error,
+                })
             })?;
         }
         Ok(queue)
@@ -127,6 +128,13 @@ impl Queue {
     /// Whether the kernel can wait for several completions and be content with one.
     pub(super) fn has_min_wait(&self) -> bool {
         self.ring.params().is_feature_min_timeout()
+    }
+
+    /// Whether the kernel can make an ordinary descriptor of a direct one.
+    pub(super) fn can_install(&self) -> bool {
+        let mut known = io_uring::Probe::new();
+        let told = self.ring.submitter().register_probe(&mut known);
+        told.is_ok() && known.is_supported(FixedFdInstall::CODE)
     }
 
     /// Whether it is a ring with this feature.
@@ -404,9 +412,17 @@ fn set_up(options: Options, features: Features) -> io::Result<IoUring> {
 }
 
 fn refusal(error: io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(libc::ENOMEM) => Error::LockedMemory(error),
+    shortage(error, |error| match error.raw_os_error() {
         Some(libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EINVAL) => Error::RingRefused(error),
         _ => Error::Os { doing: "setting up a ring", error },
+    })
+}
+
+/// What this process is short of, else what `otherwise` makes of the error.
+fn shortage(error: io::Error, otherwise: impl FnOnce(io::Error) -> Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => Error::LockedMemory(error),
+        Some(libc::EMFILE | libc::ENFILE) => Error::NoDescriptors(error),
+        _ => otherwise(error),
     }
 }
