@@ -21,6 +21,7 @@ mod attempt;
 mod connection;
 mod ops;
 mod silence;
+mod timers;
 mod turn;
 
 use crate::{Config, Engine, Error, socket};

@@ -5,6 +5,7 @@ use super::attempt::Attempt;
 use super::connection::Connection;
 use super::ops::{Ops, Tag};
 use super::silence::Silence;
+use super::timers::Timers;
 use crate::table::Table;
 use crate::{CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Op, Token, WakeSource, socket};
 use halfopen_wheel::{Instant, clock};
@@ -52,8 +53,7 @@ pub(super) struct Driver {
     pub(super) stopped: bool,
     wake: WakeSource,
     silence: Silence,
-    /// The earliest timer on the ring.
-    timer: Option<Instant>,
+    timers: Timers,
     buffer: Box<[u8]>,
     wishes: Vec<Op>,
     /// Whose sends wait to be handed to the kernel.
@@ -72,7 +72,7 @@ impl Driver {
             stopped: false,
             wake: config.wake,
             silence: Silence::new(clock::now()),
-            timer: None,
+            timers: Timers::default(),
             buffer: vec![0; BUFFER].into(),
             wishes: Vec::new(),
             unstamped: Vec::new(),
@@ -117,8 +117,7 @@ impl Driver {
     }
 
     /// Sees to it that the next turn comes in time: by a pass where a deadline of the engine is
-    /// due, else by a timer. There is always at most one that is not in vain: an earlier deadline
-    /// takes a timer of its own, and the later one then finds nothing to do.
+    /// due, else by a timer.
     fn plan_next(&mut self, deadline: Option<Instant>) {
         let now = clock::now();
         let attempts = self.expire_attempts(now);
@@ -127,8 +126,7 @@ impl Driver {
         }
         let deadline = deadline.filter(|_| !self.silence.is_under_way());
         let Some(next) = deadline.into_iter().chain(attempts).min() else { return };
-        if next != Instant::FAR && self.timer.is_none_or(|timer| next < timer) {
-            self.timer = Some(next);
+        if next != Instant::FAR && self.timers.arm(next) {
             self.ops.timer(Tag::Timer(next), next);
         }
     }
@@ -150,7 +148,7 @@ impl Driver {
                 self.watch_waker();
                 self.tell(engine, Event::Woken);
             }
-            Tag::Timer(at) => self.timer = self.timer.filter(|&timer| timer != at),
+            Tag::Timer(at) => self.timers.fired(at),
             Tag::Heard(moment) => self.work_at_deadlines(engine, moment),
             Tag::Closed(id) => self.on_closed(engine, id),
             Tag::Refused(token, cause) => self.tell(engine, Event::Refused { token, cause }),
