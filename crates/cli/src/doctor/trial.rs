@@ -41,7 +41,10 @@ fn change(error: &ServerError) -> &'static str {
     use halfopen_server::DriverError;
     match error {
         ServerError::Descriptors { .. } | ServerError::Table { .. } => DESCRIPTORS,
-        ServerError::Driver { error: DriverError::Descriptors { .. }, .. } => DESCRIPTORS,
+        ServerError::Driver {
+            error: DriverError::Descriptors { .. } | DriverError::NoDescriptors(_),
+            ..
+        } => DESCRIPTORS,
         ServerError::Driver { error: DriverError::LockedMemory(_), .. } => LOCKED_MEMORY,
         _ => RING_CHANGE,
     }
