@@ -97,8 +97,13 @@ impl Driver {
         self.counters.syscalls.add(1);
         match self.poll.add(listener, Key::Listener, mask) {
             Ok(()) => self.door.watch = goal,
-            Err(_) => self.door.respite = Some(self.now + RESPITE),
+            Err(_) => self.pause_accepting(self.now),
         }
+    }
+
+    fn pause_accepting(&mut self, now: Instant) {
+        self.counters.accepts_failed.add(1);
+        self.door.respite = Some(now + RESPITE);
     }
 
     pub(super) fn on_listener(&mut self) {
@@ -125,7 +130,7 @@ impl Driver {
             // Told of one connection that has gone meanwhile.
             Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {}
             Err(_) => {
-                self.door.respite = Some(clock::now() + RESPITE);
+                self.pause_accepting(clock::now());
                 return false;
             }
         }
@@ -142,7 +147,7 @@ impl Driver {
             // memory: this one is lost, and the next ones may have more luck.
             Err(_) => {
                 self.table.remove(id);
-                self.door.respite = Some(clock::now() + RESPITE);
+                self.pause_accepting(clock::now());
             }
         }
     }

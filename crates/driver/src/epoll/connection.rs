@@ -111,17 +111,14 @@ impl Connection {
     }
 
     /// Gives the kernel what it takes of `sending`. Whether it took all.
-    fn push(&self, sending: &mut Sending, mut told: impl FnMut(usize)) -> Result<bool, Errno> {
+    fn push(&self, sending: &mut Sending) -> Result<bool, Errno> {
         loop {
             let rest = &sending.chunk.as_bytes()[sending.done..];
             if rest.is_empty() {
                 return Ok(true);
             }
             match socket::send(&self.socket, rest) {
-                Ok(taken) => {
-                    sending.done += taken;
-                    told(taken);
-                }
+                Ok(taken) => sending.done += taken,
                 // Only after EAGAIN there is an edge when room comes.
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
@@ -245,9 +242,10 @@ impl Driver {
     /// Sends what the kernel takes; the rest waits for room.
     fn push(&mut self, id: ConnId, mut sending: Sending) {
         let Some(connection) = self.table.open(id) else { return };
-        let counters = &self.counters;
-        counters.syscalls.add(1);
-        let pushed = connection.push(&mut sending, |taken| counters.bytes_out.add(taken as u64));
+        let before = sending.done;
+        let pushed = connection.push(&mut sending);
+        self.counters.syscalls.add(1);
+        self.counters.bytes_out.add((sending.done - before) as u64);
         match pushed {
             Ok(true) => {
                 connection.sent = self.news.next_number();
@@ -255,6 +253,7 @@ impl Driver {
                 self.on_home(id);
             }
             Ok(false) => {
+                self.counters.sends_short.add(u64::from(sending.done > before));
                 connection.waiting = Some(Box::new(sending));
                 self.watch_output(id);
             }

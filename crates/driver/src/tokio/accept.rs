@@ -75,6 +75,7 @@ impl Driver {
                 Ok(socket) => self.open(engine, socket, Opening::Accepted),
                 Err(Errno::AGAIN) => break,
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    self.counters.accepts_failed.add(1);
                     self.door.minded = true;
                     return self.ops.timer(Tag::AcceptAgain, clock::now() + TRY_AGAIN);
                 }

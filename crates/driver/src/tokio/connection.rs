@@ -147,7 +147,8 @@ impl Connection {
         }
     }
 
-    /// The kernel has taken bytes, or has failed. The chunk, if it is home.
+    /// The kernel has taken bytes, or has failed. The chunk, if it is home; if not, the rest is on
+    /// its way.
     pub(super) fn sent(&mut self, id: ConnId, result: i32, ops: &Ops) -> Option<(Chunk, Instant)> {
         let sending = self.sending.as_mut()?;
         sending.on_ring = false;

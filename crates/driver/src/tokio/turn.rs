@@ -216,8 +216,9 @@ impl Driver {
     fn on_sent<E: Engine>(&mut self, engine: &mut E, id: ConnId, result: i32) {
         self.counters.bytes_out.add(u64::try_from(result).unwrap_or(0));
         let Some(connection) = self.table.open(id) else { return };
-        if let Some((chunk, at)) = connection.sent(id, result, &self.ops) {
-            self.tell(engine, Event::Sent { id, chunk, at });
+        match connection.sent(id, result, &self.ops) {
+            Some((chunk, at)) => self.tell(engine, Event::Sent { id, chunk, at }),
+            None => self.counters.sends_short.add(1),
         }
     }
 

@@ -1,15 +1,18 @@
 //! Bytes both ways, held back, and lost.
 
 use crate::drivers::Driver;
-use crate::rig::{Rig, Seen, own, reset};
+use crate::rig::{Rig, Seen, config, own, reset};
 use bytes::Bytes;
 use halfopen_driver::{Cause, Chunk, Op, Severance};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
 on_every_driver! {
     bytes_go_both_ways_in_order,
     a_chunk_greater_than_the_kernels_buffer_is_sent_whole,
+    a_chunk_that_finds_no_room_goes_on_when_room_comes,
     what_stands_behind_an_urgent_byte_is_handed_over,
     a_paused_connection_is_not_read_but_its_end_is_told,
     a_shutdown_sends_fin_after_the_send_and_bytes_still_arrive,
@@ -50,6 +53,32 @@ fn a_chunk_greater_than_the_kernels_buffer_is_sent_whole(driver: Driver) {
         assert_eq!(back, chunk);
         assert_eq!(rig.next(), Seen::Sent(id, chunk.len()));
     }
+    rig.stop();
+}
+
+fn a_chunk_that_finds_no_room_goes_on_when_room_comes(driver: Driver) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    SockRef::from(&listener).set_send_buffer_size(4096).unwrap();
+    let (waker, config) = config(4, Some(Arc::new(listener)));
+    let rig = Rig::on(waker, config, move |relay, config| driver.run(relay, config));
+    rig.wish([Op::Accept(true)]);
+    // Before it connects, or it has already offered room for all.
+    let peer = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    peer.set_recv_buffer_size(4096).unwrap();
+    peer.connect(&rig.address.into()).unwrap();
+    let Seen::Opened(id, _) = rig.next() else { panic!("not opened") };
+
+    let chunk: Vec<u8> = (0..halfopen_driver::CHUNK_MAX).map(|n| (n % 251) as u8).collect();
+    rig.wish([Op::Send { id, chunk: own(&chunk) }]);
+    rig.nothing_for_a_while();
+    let mut back = vec![0; chunk.len()];
+    TcpStream::from(peer).read_exact(&mut back).unwrap();
+    assert_eq!(back, chunk);
+    assert_eq!(rig.next(), Seen::Sent(id, chunk.len()));
+    if driver.sends_what_there_is_room_for() {
+        assert!(rig.counters.sends_short.value() > 0);
+    }
+    assert_eq!(rig.counters.bytes_out.value(), chunk.len() as u64);
     rig.stop();
 }
 

@@ -92,6 +92,8 @@ fn run_out(driver: Driver) {
         taken.truncate(taken.len() / 2);
         assert!(matches!(rig.next(), Seen::Opened(_, Opening::Accepted)));
     }
+    let failed = rig.counters.accepts_failed.value();
+    assert_eq!(failed > 0, driver.takes_descriptors(), "{failed} accepts failed");
     let turns = rig.counters.turns.count() - before;
     assert!(turns < 100, "{turns} turns");
     rig.stop();

@@ -28,6 +28,12 @@ impl Driver {
             || [Feature::Direct, Feature::SocketCommands].iter().any(|&it| self.without.has(it))
     }
 
+    /// Whether a send takes what there is room for, and the rest is a send of its own. A send on a
+    /// ring waits in the kernel for room.
+    pub(crate) fn sends_what_there_is_room_for(self) -> bool {
+        self.kind == DriverKind::Epoll
+    }
+
     pub(crate) fn run<E: Engine>(self, engine: &mut E, config: Config) -> Result<(), Error> {
         let config = Config { without: self.without, ..config };
         match self.quiet {
