@@ -92,11 +92,13 @@ impl Driver {
         self.settle(id);
     }
 
-    pub(super) fn receive_again(&mut self, id: ConnId) {
-        if let Some(connection) = self.table.at(id) {
-            connection.starved = false;
-            self.settle(id);
-        }
+    /// Its turn has come. Whether it will take a buffer: not if it was paused or has ended since.
+    pub(super) fn receive_again(&mut self, id: ConnId) -> bool {
+        let Some(connection) = self.table.at(id) else { return false };
+        connection.starved = false;
+        let takes_one = connection.is_heard() && !connection.paused;
+        self.settle(id);
+        takes_one
     }
 
     pub(super) fn pause(&mut self, id: ConnId, paused: bool) {

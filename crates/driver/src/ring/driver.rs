@@ -96,12 +96,18 @@ impl Driver {
 
     /// Makes ready for a system call: what was put off for lack of room or buffers.
     pub(super) fn prepare(&mut self, now: Instant) {
-        let count = self.starved.len().min(self.queue.buffers_count());
-        for _ in 0..count {
-            let Some(id) = self.starved.pop_front() else { break };
-            self.receive_again(id);
+        let mut buffers = self.queue.buffers_count();
+        while buffers > 0
+            && let Some(id) = self.starved.pop_front()
+        {
+            buffers -= usize::from(self.receive_again(id));
         }
         self.mind_the_door(now);
+    }
+
+    /// Whether there is something to do before the next sleep.
+    pub(super) fn is_busy(&mut self) -> bool {
+        self.queue.is_at_hand() || !self.news.is_empty() || !self.starved.is_empty()
     }
 
     /// Whether nothing that has arrived waits to be handed over.

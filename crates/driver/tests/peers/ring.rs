@@ -1,6 +1,6 @@
 //! What only the io_uring driver can get wrong: small rings, few buffers, the way to a full table.
 
-use crate::rig::{Rig, Seen, config, connect, own, unanswering};
+use crate::rig::{A_WHILE, PATIENCE, Rig, Seen, config, connect, own, unanswering};
 use halfopen_driver::ring::{self, Feature, Features, Options};
 use halfopen_driver::{Cause, Config, ConnId, Engine, Event, Heard, Op, Opening, Token};
 use halfopen_wheel::Instant;
@@ -63,6 +63,61 @@ fn exhausted_buffers_delay_bytes_and_lose_none() {
     hear_all(&rig, &peers, &bytes);
     assert!(rig.counters.buffers_exhausted.value() > 0);
     rig.stop();
+}
+
+/// Reads from all at once, and after the first bytes from the last one only.
+struct Favouring {
+    open: Vec<ConnId>,
+    deadline: Instant,
+    heard: bool,
+}
+
+/// Two buffers, so that nearly all of them are starved.
+const CROWD: usize = 32;
+
+impl Engine for Favouring {
+    fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => ops.push(Op::Accept(true)),
+            Event::Opened { id, .. } => {
+                self.open.push(id);
+                ops.push(Op::Pause { id });
+                if self.open.len() == CROWD {
+                    self.deadline = now + A_WHILE;
+                }
+            }
+            Event::Received { id, .. } if id == self.open[CROWD - 1] => ops.push(Op::Stop),
+            Event::Received { .. } if !std::mem::replace(&mut self.heard, true) => {
+                let others = self.open[..CROWD - 1].iter();
+                ops.extend(others.map(|&id| Op::Pause { id }));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_deadline(&mut self, now: Instant, _heard: Heard, ops: &mut Vec<Op>) {
+        assert!(!self.heard, "the last one has lost its place");
+        ops.extend(self.open.iter().map(|&id| Op::Resume { id }));
+        self.deadline = now + PATIENCE;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline)
+    }
+}
+
+#[test]
+fn who_was_paused_while_starved_takes_nobodys_turn() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut peers = Vec::from_iter((0..CROWD).map(|_| TcpStream::connect(address).unwrap()));
+    peers.iter_mut().for_each(|peer| peer.write_all(&[7; 64]).unwrap());
+    let (_waker, config) = config(CROWD as u32, Some(Arc::new(listener)));
+    let counters = config.counters.clone();
+    let mut engine = Favouring { open: Vec::new(), deadline: Instant::FAR, heard: false };
+    let options = Options { submissions: 256, completions: 512, ..TINY };
+    ring::run_with(&mut engine, config, options).unwrap();
+    assert!(counters.buffers_exhausted.value() > 0);
 }
 
 /// One buffer at first: every turn wants more than there are.
