@@ -41,6 +41,18 @@ ring_without!(
 ring_with!(ring_always_quiet, |engine, config| quiet_after(Duration::ZERO, engine, config));
 ring_with!(ring_always_busy, |engine, config| quiet_after(Duration::MAX, engine, config));
 
+// Hardly room for anything: the ring is entered in the midst of handing over.
+ring_with!(ring_small, |engine, config| run_with(engine, config, SMALL));
+
+const SMALL: Options = Options {
+    submissions: 8,
+    completions: 16,
+    buffers: 2,
+    buffers_max: 2,
+    buffer_bytes: 4096,
+    quiet: Duration::from_secs(8),
+};
+
 fn quiet_after<E: Engine>(time: Duration, engine: &mut E, config: Config) -> Result<(), Error> {
     run_with(engine, config, Options { quiet: time, ..Options::default() })
 }

@@ -62,6 +62,8 @@ macro_rules! contract_suite {
                 time::a_deadline_is_called_again_while_it_stays_in_the_past,
                 time::deadlines_do_not_starve_arrivals,
                 time::arrivals_do_not_starve_deadlines,
+                time::a_crowd_that_never_falls_silent_does_not_starve_deadlines,
+                time::sends_without_end_do_not_starve_deadlines,
                 silence::nobody_who_answered_is_silent_after_a_stall,
                 silence::a_peer_that_never_answers_is_silent_in_the_end,
                 silence::severed_and_restored_it_goes_on,

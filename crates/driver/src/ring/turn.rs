@@ -14,6 +14,13 @@ const DEADLINES_BUDGET: Duration = Duration::from_micros(200);
 /// Reading the clock for each event would be a twentieth of the CPU of a server that pings.
 const EVENTS_PER_CLOCK: u32 = 32;
 
+/// So many completions are handed over in a turn, and what has come meanwhile in the next: where
+/// each brings a request, the ring is entered again and again to make room, and never falls empty.
+const COMPLETIONS_MAX: u32 = 1024;
+
+/// And no more after so long, if something is due.
+const ARRIVALS_BUDGET: Duration = Duration::from_millis(1);
+
 struct Turns<'a, E> {
     engine: &'a mut E,
     driver: &'a mut Driver,
@@ -51,19 +58,23 @@ impl<E: Engine> Turns<'_, E> {
         self.end_turn(now)
     }
 
-    /// Hands over all that has completed. What came with one call into the ring came at one time,
-    /// but a long row of it takes time itself.
-    fn hand_over(&mut self, mut now: Instant) {
-        let mut since = 0;
-        while let Some(completion) = self.next_completion() {
+    /// Hands over what has completed. What came with one call into the ring came at one time, but a
+    /// long row of it takes time itself.
+    fn hand_over(&mut self, begun: Instant) {
+        let mut now = begun;
+        for number in 1..=COMPLETIONS_MAX {
+            let Some(completion) = self.next_completion() else { return };
             // No send may be said to have left later than now.
             now = now.max(self.driver.queue.stamped());
-            if since == EVENTS_PER_CLOCK {
-                (now, since) = (clock::now(), 0);
+            let looks = number.is_multiple_of(EVENTS_PER_CLOCK);
+            if looks {
+                now = clock::now();
             }
-            since += 1;
             self.driver.complete(completion, now);
             self.tell_all(now);
+            if looks && now.saturating_since(begun) > ARRIVALS_BUDGET && self.is_due(now) {
+                return;
+            }
         }
     }
 
@@ -177,7 +188,7 @@ impl<E: Engine> Turns<'_, E> {
         let arrivals = std::mem::take(&mut self.driver.arrivals);
         let want = self.pace.want(now, arrivals, self.driver.table.len());
         let alarm = self.engine.deadline().into_iter().chain(self.driver.door.alarm()).min();
-        let busy = self.driver.queue.is_at_hand() || !self.driver.news.is_empty();
+        let busy = self.driver.is_busy();
         let wait = match want {
             _ if busy => Wait::No,
             1 => Wait::Until(alarm),
