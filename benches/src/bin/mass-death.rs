@@ -27,7 +27,7 @@ mod linux {
     /// what the living feel.
     ///
     /// In each round each driver is measured twice: with deadlines as they fall, and with all of them
-    /// in one tick. The machine is to do nothing else. A round takes about two minutes.
+    /// in one tick. The machine is to do nothing else. A round takes about a minute and a half.
     #[derive(Parser)]
     #[command(version, args_conflicts_with_subcommands = true)]
     struct Cli {
