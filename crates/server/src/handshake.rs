@@ -99,7 +99,7 @@ impl<S> Accept<S> {
     }
 
     /// Adds a field to the answer, such as Set-Cookie. If it is malformed, or one that the handshake
-    /// sets itself, the request is answered with 500.
+    /// sets itself, or if it makes the answer longer than 64 KiB, the request is answered with 500.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

@@ -147,12 +147,16 @@ impl Peer<'_> {
         };
         let pool = &mut self.shared.pool;
         let work = self.session.work.get_or_insert_with(|| pool.lend_work());
-        if !work.head_of_http(pool, |out| accept.encode(request, out)) {
+        let made = work.head_of_http(pool, |out| accept.encode(request, out));
+        if !made || work.queued() > CHUNK_MAX {
+            work.clear_output(pool);
             let fault = Rejection::new(500, "the server made an answer that cannot be sent");
             self.refuse(Refusal::Fault, End::Refused, &fault);
             return None;
         }
         hosted.keep(self.id.index, accept.state);
+        // Whole and at once, for control frames jump the queue.
+        self.flush();
         self.open(hosted);
         Some(())
     }

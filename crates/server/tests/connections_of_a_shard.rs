@@ -34,11 +34,18 @@ fn frames_glued_to_the_request_are_answered_behind_the_response() {
     let peer = world.connect();
     let mut bytes = BytesMut::from(&request()[..]);
     let client = &mut world.clients[peer].conn;
+    bytes.extend_from_slice(&ping(b'!'));
     client.encode(Message::Text("early"), KEY, &mut bytes);
     world.send_raw(peer, &bytes);
     assert!(world.take_head(peer).starts_with("HTTP/1.1 101"));
     world.send(peer, Message::Text("late"));
-    assert_eq!(world.seen(peer), [Seen::Text("early".into()), Seen::Text("late".into())]);
+    let texts = ["early", "late"].map(|text| Seen::Text(text.into()));
+    assert_eq!(world.seen(peer), [&[Seen::Pong(b"!".into())], &texts[..]].concat());
+}
+
+/// A client's ping with a byte in it.
+fn ping(payload: u8) -> [u8; 7] {
+    [0x89, 0x81, 0, 0, 0, 0, payload]
 }
 
 proptest! {
@@ -50,7 +57,8 @@ proptest! {
         let peer = world.connect();
         let mut bytes = BytesMut::from(&request()[..]);
         let client = &mut world.clients[peer].conn;
-        for text in ["one", "two", "three"] {
+        for (number, text) in (1..).zip(["one", "two", "three"]) {
+            bytes.extend_from_slice(&ping(number));
             client.encode(Message::Text(text), KEY, &mut bytes);
         }
         cuts.retain(|cut| *cut < bytes.len());
@@ -62,7 +70,10 @@ proptest! {
         prop_assert!(world.take_head(peer).starts_with("HTTP/1.1 101"));
         world.send(peer, Message::Text("four"));
         let said = ["one", "two", "three", "four"].map(|text| Seen::Text(text.into()));
-        prop_assert_eq!(world.seen(peer), said);
+        let is_pong = |seen: &Seen| matches!(seen, Seen::Pong(_));
+        let (pongs, texts): (Vec<_>, Vec<_>) = world.seen(peer).into_iter().partition(is_pong);
+        prop_assert_eq!(texts, said);
+        prop_assert_eq!(pongs, [1, 2, 3].map(|number| Seen::Pong(vec![number])));
     }
 }
 

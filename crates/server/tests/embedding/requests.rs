@@ -19,6 +19,7 @@ impl App for Porter {
         let addr = request.peer_addr().expect("it was asked for");
         match request.path() {
             "/broken" => return Ok(Accept::new(String::new()).header("X", "a\r\nb")),
+            "/long" => return Ok(Accept::new(String::new()).header("X", &"y".repeat(70_000))),
             "/private" => {
                 let page = Rejection::new(403, "<p>Not you".repeat(20_000));
                 return Err(page.with_header("Content-Type", "text/html").unwrap());
@@ -58,6 +59,9 @@ fn plain(path: &str) -> Vec<u8> {
 /// A text `?` with the key zero.
 const QUESTION: [u8; 7] = [0x81, 0x81, 0, 0, 0, 0, b'?'];
 
+/// A ping `!` with the key zero.
+const PING: [u8; 7] = [0x89, 0x81, 0, 0, 0, 0, b'!'];
+
 #[test]
 fn an_app_that_wants_the_address_gets_it_however_the_request_is_cut() {
     let wire = [asked("/", "Cookie: a=b; name=eve"), QUESTION.to_vec()].concat();
@@ -73,6 +77,22 @@ fn an_app_that_wants_the_address_gets_it_however_the_request_is_cut() {
         let expected = [name.as_str(); 2].map(|name| crate::world::Seen::Text(name.into()));
         assert_eq!(world.seen(peer), expected);
     }
+}
+
+/// RFC 6455 §4.2.2: first the response, then frames.
+#[test]
+fn a_ping_that_came_before_we_knew_the_address_is_answered_behind_the_response() {
+    let mut world = World::new(unpinged(), Porter);
+    world.locating = Locating::Held;
+    let peer = world.connect();
+    world.send_raw(peer, &request());
+    world.send_raw(peer, &PING);
+    world.locate(world.clients[peer].id);
+    world.wake();
+    let head = world.take_head(peer);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    world.send_raw(peer, &PING);
+    assert_eq!(world.seen(peer), [b"!"; 2].map(|pong| crate::world::Seen::Pong(pong.into())));
 }
 
 #[test]
@@ -132,11 +152,13 @@ fn a_refusal_has_status_fields_and_a_body_of_any_length() {
 #[test]
 fn an_answer_that_cannot_be_sent_becomes_a_500() {
     let mut world = World::new(unpinged(), Porter);
-    let peer = world.connect();
-    world.send_raw(peer, &asked("/broken", "X: y"));
-    let answer = world.take_text(peer);
-    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
-    assert_eq!(world.stats().refused[&Refusal::Fault], 1);
+    for path in ["/broken", "/long"] {
+        let peer = world.connect();
+        world.send_raw(peer, &asked(path, "X: y"));
+        let answer = world.take_text(peer);
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{path}: {answer}");
+    }
+    assert_eq!(world.stats().refused[&Refusal::Fault], 2);
 }
 
 #[test]

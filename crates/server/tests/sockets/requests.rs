@@ -1,7 +1,7 @@
 //! Requests that no client should send, and what the app decides on those that are valid.
 
 use crate::rig::{
-    DRIVERS, Frame, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp,
+    DRIVERS, Frame, PING, PONG, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp,
 };
 use halfopen_server::{
     Accept, App, Echo, End, Handshake, Message, Peer, Refusal, Rejection, Server,
@@ -122,13 +122,16 @@ fn a_refusal_reaches_a_client_that_has_sent_more() {
 fn frames_glued_to_the_request_and_a_request_in_pieces_are_served() {
     for driver in DRIVERS {
         let server = start(driver, patient(), || Echo);
-        let wire = [with(&["X: é", "Origin: null"]), frame(TEXT, b"early")].concat();
+        let glued = [frame(PING, b"!"), frame(TEXT, b"early")].concat();
+        let wire = [with(&["X: é", "Origin: null"]), glued].concat();
         for size in [wire.len(), 7, 1] {
             let mut stream = tcp(&server);
             wire.chunks(size).for_each(|piece| stream.write_all(piece).unwrap());
             let head = read_head(&mut stream);
             assert!(head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
-            assert_eq!(Raw { stream }.frame(), Frame::new(TEXT, b"early"), "{}", driver.name());
+            let mut client = Raw { stream };
+            assert_eq!(client.frame(), Frame::new(PONG, b"!"), "{}", driver.name());
+            assert_eq!(client.frame(), Frame::new(TEXT, b"early"));
         }
         drained(server);
     }
