@@ -1,8 +1,8 @@
 //! What time does to a connection, and what comes home from the driver.
 
 use crate::heartbeat::Verdict;
-use crate::output::Probe;
-use crate::session::{Phase, Wait, probe_gap};
+use crate::probe::{Probe, gap};
+use crate::session::{Phase, Wait};
 use crate::{End, Peer};
 use halfopen_driver::{Chunk, Heard, Op};
 use halfopen_proto::CloseCode;
@@ -63,40 +63,49 @@ impl Peer<'_> {
     }
 
     fn expire_wait(&mut self, heard: Heard) {
-        let Some(wait) = self.session.wait(&self.shared.config) else {
+        let wait = self.session.wait(&self.shared.config);
+        let Some(wait) = wait.filter(|wait| wait.deadline <= self.now) else {
             return;
         };
         let last = self.session.work.as_ref().and_then(|work| work.probe);
-        let is_first = last.is_none_or(|probe| probe.about != wait.about);
-        // A first look harms nobody; the look that may condemn waits until we have listened.
-        let has_listened = is_first || heard.silent_since(self.now, wait.about, wait.timeout);
-        if wait.deadline > self.now || !has_listened {
+        let asked = last.filter(|probe| probe.about == wait.about).and_then(|probe| probe.asked());
+        if let Some(asked) = asked {
+            // An answer that never comes must not keep the dead alive.
+            if heard.silent_since(self.now, asked, gap(wait.timeout)) {
+                self.looked(wait, None);
+            }
             return;
         }
-        let queued = last.filter(|_| !is_first).and_then(|probe| probe.queued);
-        let probe = Probe { about: wait.about, queued, again: Instant::FAR };
-        self.session.work(&mut self.shared.pool).probe = Some(probe);
+        // An early look harms nobody; one that may condemn waits until we have listened.
+        let is_early = self.now < wait.about + wait.timeout;
+        if is_early || heard.silent_since(self.now, wait.about, wait.timeout) {
+            self.look(wait);
+        }
+    }
+
+    fn look(&mut self, wait: Wait) {
+        let in_flight = self.session.in_flight;
+        let probe = &mut self.session.work(&mut self.shared.pool).probe;
+        let last = probe.filter(|probe| probe.about == wait.about);
+        let mut next = last.unwrap_or_else(|| Probe::new(wait.about, wait.timeout));
+        next.ask(self.now, in_flight);
+        *probe = Some(next);
         self.ops.push(Op::Probe { id: self.id });
     }
 
-    /// A look at the peer's queue: falling, it is slow and has more time; else its time is over.
+    /// The kernel tells what the peer has not acknowledged.
     pub(crate) fn probed(&mut self, queued: u32) {
-        let Some(wait) = self.session.wait(&self.shared.config) else {
-            return;
-        };
-        let Some(probe) = self.session.work.as_mut().and_then(|work| work.probe.as_mut()) else {
-            return;
-        };
-        if probe.about != wait.about || probe.again != Instant::FAR {
-            return;
+        if let Some(wait) = self.session.wait(&self.shared.config) {
+            self.looked(wait, Some(queued));
         }
-        if probe.queued.is_some_and(|before| queued >= before) {
-            return self.give_up(wait);
+    }
+
+    fn looked(&mut self, wait: Wait, queued: Option<u32>) {
+        let probe = self.session.work.as_mut().and_then(|work| work.probe.as_mut());
+        let probe = probe.filter(|probe| probe.about == wait.about);
+        if probe.is_some_and(|probe| probe.answer(queued)) {
+            self.give_up(wait);
         }
-        let end = wait.about + wait.timeout;
-        let gap = probe_gap(wait.timeout);
-        probe.again = if probe.queued.is_none() { end.max(self.now + gap) } else { self.now + gap };
-        probe.queued = Some(queued);
     }
 
     fn give_up(&mut self, wait: Wait) {
@@ -114,6 +123,9 @@ impl Peer<'_> {
 
     /// A chunk came home. The clock of the ping in it started when it was handed to the kernel.
     pub(crate) fn sent(&mut self, chunk: Chunk, at: Instant) {
+        if let Some(probe) = self.session.work.as_mut().and_then(|work| work.probe.as_mut()) {
+            probe.came_home(chunk.as_bytes().len());
+        }
         self.shared.pool.give_chunk(chunk);
         self.session.in_flight = false;
         if !std::mem::take(&mut self.session.ping_aboard) {

@@ -198,6 +198,7 @@ mod notice;
 mod output;
 mod peer;
 mod post;
+mod probe;
 mod receive;
 mod request;
 mod row;

@@ -6,6 +6,7 @@
 //! holds them come from the shard's pool and go back to it.
 
 use crate::Frame;
+use crate::probe::Probe;
 use bytes::{Bytes, BytesMut};
 use halfopen_driver::{CHUNK_MAX, Chunk};
 use halfopen_proto::handshake::HeadProgress;
@@ -37,7 +38,7 @@ pub(crate) struct Work {
     pub(crate) progress: HeadProgress,
     /// The request is whole, and waits for the peer's address.
     pub(crate) locating: bool,
-    /// Whether the bytes of a slow peer are falling.
+    /// Whether the peer is slow or dead.
     pub(crate) probe: Option<Probe>,
     /// When the first byte came of a message that is not whole.
     pub(crate) message_since: Option<Instant>,
@@ -51,17 +52,6 @@ pub(crate) struct Work {
     tail: BytesMut,
     /// The bytes of both.
     queued: usize,
-}
-
-/// Two looks at the bytes that a peer has not acknowledged: if they fall it is slow, not dead.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe {
-    /// The moment that names the wait: the ping's flush, or the send's.
-    pub(crate) about: Instant,
-    /// What the last look saw.
-    pub(crate) queued: Option<u32>,
-    /// When to look again; far, while an answer is on its way.
-    pub(crate) again: Instant,
 }
 
 impl Work {

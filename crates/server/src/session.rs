@@ -1,5 +1,6 @@
 use crate::heartbeat::Beat;
 use crate::output::{Pool, Work};
+use crate::probe::first_look;
 use crate::{Config, End, Heartbeat};
 use halfopen_driver::ConnId;
 use halfopen_proto::{Connection, Role};
@@ -199,7 +200,7 @@ impl Session {
         let probe = self.work.as_ref().and_then(|work| work.probe);
         let deadline = match probe {
             Some(probe) if probe.about == about => probe.again,
-            _ => about + (timeout - probe_gap(timeout)),
+            _ => first_look(about, timeout),
         };
         Some(Wait { about, timeout, deadline, end })
     }
@@ -216,9 +217,7 @@ impl Session {
     }
 }
 
-/// Something that a peer owes us, and that is judged by whether its queue falls.
-///
-/// The first look at the queue is a little before the end, so that the second, at the end, can tell.
+/// Something that a peer owes us, and that is judged by whether its backlog moves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
     /// The moment from which it is owed; names the wait.
@@ -229,9 +228,4 @@ pub(crate) struct Wait {
     pub(crate) deadline: Instant,
     /// How the connection ends if it does not come.
     pub(crate) end: End,
-}
-
-/// The time between two looks at a peer's queue.
-pub(crate) fn probe_gap(timeout: Duration) -> Duration {
-    (timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(1)).min(timeout / 2)
 }

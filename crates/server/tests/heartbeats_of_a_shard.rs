@@ -2,7 +2,7 @@
 
 mod world;
 
-use halfopen_driver::{Cause, Heard};
+use halfopen_driver::{CHUNK_MAX, Cause, Heard};
 use halfopen_proto::Message;
 use halfopen_server::{
     Accept, App, Config, Echo, End, Handshake, Heartbeat, Peer, Policy, Rejection, Rtt,
@@ -180,7 +180,7 @@ fn a_slow_peer_is_not_dead_while_its_queue_falls() {
 }
 
 #[test]
-fn a_dead_peer_that_was_spoken_to_is_found_on_time_by_two_looks() {
+fn a_dead_peer_that_was_spoken_to_is_found_on_time_by_three_looks() {
     let mut world = World::new(config(), Echo);
     let peer = world.open();
     world.pass(SECOND);
@@ -188,8 +188,163 @@ fn a_dead_peer_that_was_spoken_to_is_found_on_time_by_two_looks() {
     world.clients[peer].unacknowledged = 14;
     world.pass(14 * SECOND);
     assert_eq!(world.stats().ended(End::Silent), 1);
-    assert_eq!(world.probes, 2);
+    assert_eq!(world.probes, 3);
     assert!(world.stats().lateness_ns.max() <= TICK.as_nanos() as u64 + 10_000);
+}
+
+/// A peer to whom much is sent, that reads so much in each quarter of a second, and answers nothing.
+struct Reader {
+    peer: usize,
+    each: u32,
+    /// Of the chunk in flight, what our kernel has no room for.
+    rest: u32,
+}
+
+/// What our kernel holds of a connection, and how much of it has to go before it takes more.
+const KERNEL_BYTES: u32 = 100_000;
+const REFILL_BYTES: u32 = 32 * 1024;
+
+impl Reader {
+    fn new(world: &mut World<Echo>, each: u32) -> Self {
+        let peer = world.open();
+        world.clients[peer].reads = false;
+        world.send(peer, Message::Binary(&vec![1; 4_000_000]));
+        let mut reader = Self { peer, each, rest: CHUNK_MAX as u32 };
+        reader.refill(world);
+        reader
+    }
+
+    fn read(&mut self, world: &mut World<Echo>) {
+        world.pass(SECOND / 4);
+        let client = &mut world.clients[self.peer];
+        client.unacknowledged = client.unacknowledged.saturating_sub(self.each);
+        if client.unacknowledged <= KERNEL_BYTES - REFILL_BYTES {
+            self.refill(world);
+        }
+    }
+
+    fn refill(&mut self, world: &mut World<Echo>) {
+        while world.has_in_flight(self.peer) {
+            let client = &mut world.clients[self.peer];
+            let taken = self.rest.min(KERNEL_BYTES - client.unacknowledged);
+            client.unacknowledged += taken;
+            self.rest -= taken;
+            if self.rest > 0 {
+                return;
+            }
+            world.read_once(self.peer);
+            self.rest = *world.clients[self.peer].chunks.last().unwrap() as u32;
+        }
+    }
+}
+
+fn roomy() -> Config {
+    Config { output_max: 16 << 20, ..config() }
+}
+
+/// How much our kernel holds says nothing: what is read is made up for.
+#[test]
+fn a_slow_peer_whose_queue_is_refilled_is_not_dead() {
+    for each in [8_000, 12_000, 20_000, 25_000, 40_000] {
+        let mut world = World::new(roomy(), Echo);
+        let mut reader = Reader::new(&mut world, each);
+        while world.has_in_flight(reader.peer) {
+            reader.read(&mut world);
+        }
+        let stats = world.stats();
+        assert_eq!(stats.ended.len(), 0, "{each} bytes each time, and {:?}", stats.ended);
+        assert!(stats.pings_sent > 0 && world.probes > 3, "{} looks", world.probes);
+    }
+}
+
+#[test]
+fn a_slow_peer_that_stops_reading_is_found_within_a_timeout() {
+    let mut world = World::new(roomy(), Echo);
+    let mut reader = Reader::new(&mut world, 10_000);
+    for _ in 0..60 {
+        reader.read(&mut world);
+    }
+    assert_eq!((world.stats().pings_sent, world.stats().ended.len()), (1, 0));
+    world.pass(3 * SECOND + TICK);
+    assert_eq!(world.stats().ended(End::Silent), 1);
+}
+
+/// Says 4,000 bytes four times a second.
+struct Ticker;
+
+impl App for Ticker {
+    type State = ();
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()))
+    }
+
+    fn on_open(&mut self, peer: &mut Peer<'_>, _state: &mut ()) {
+        peer.set_timer(0, SECOND / 4);
+    }
+
+    fn on_message(&mut self, _peer: &mut Peer<'_>, _state: &mut (), _message: Message<'_>) {}
+
+    fn on_peer_timer(&mut self, peer: &mut Peer<'_>, _state: &mut (), _timer: u8) {
+        peer.send(Message::Binary(&[7; 4_000]));
+        peer.set_timer(0, SECOND / 4);
+    }
+}
+
+/// Our kernel has room for all that is said, and the peer reads less than that.
+#[test]
+fn a_slow_peer_whose_queue_grows_is_not_dead_while_it_reads() {
+    let mut world = World::new(config(), Ticker);
+    let peer = world.open();
+    (world.clients[peer].hoards, world.clients[peer].unacknowledged) = (true, 100_000);
+    for _ in 0..100 {
+        world.pass(SECOND / 4);
+        world.clients[peer].unacknowledged -= 3_000;
+    }
+    assert_eq!(world.stats().ended.len(), 0, "{:?}", world.stats().ended);
+    assert!(world.probes > 3 && world.clients[peer].unacknowledged > 110_000);
+    world.pass(3 * SECOND);
+    assert_eq!(world.stats().ended(End::Silent), 1, "it reads no more");
+}
+
+/// The host of a program that hangs acknowledges what is sent to it, and the network nothing.
+#[test]
+fn a_dead_peer_to_whom_much_is_said_is_found_on_time() {
+    for hoards in [false, true] {
+        let mut world = World::new(config(), Ticker);
+        let peer = world.open();
+        world.clients[peer].hoards = hoards;
+        world.pass(14 * SECOND);
+        assert_eq!(world.stats().ended(End::Silent), 1, "{:?}", world.stats().ended);
+        assert!(world.stats().lateness_ns.max() <= TICK.as_nanos() as u64 + 10_000);
+    }
+}
+
+#[test]
+fn a_dead_peer_of_whom_the_kernel_says_nothing_is_found_a_little_later() {
+    let mut world = World::new(config(), Ticker);
+    world.withholds_probes = true;
+    let peer = world.open();
+    while pings(&world.clients[peer].seen) == 0 {
+        world.pass(MILLI);
+    }
+    world.pass(3 * SECOND - TICK);
+    assert_eq!(world.clients[peer].closed, None);
+    world.pass(SECOND + 8 * TICK);
+    assert_eq!(world.stats().ended(End::Silent), 1, "{:?}", world.stats().ended);
+}
+
+#[test]
+fn a_peer_that_never_reads_and_of_whom_the_kernel_says_nothing_is_found_a_little_later() {
+    let mut world = World::new(unpinged(), Echo);
+    world.withholds_probes = true;
+    let peer = world.open();
+    world.clients[peer].reads = false;
+    world.send(peer, Message::Text("held"));
+    world.pass(20 * SECOND);
+    assert_eq!(world.clients[peer].closed, None);
+    world.pass(7 * SECOND);
+    assert_eq!(world.stats().ended(End::OutputStuck), 1, "{:?}", world.stats().ended);
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(crate) struct Client {
     pub(crate) reads: bool,
     /// What the server's kernel would say is not acknowledged.
     pub(crate) unacknowledged: u32,
+    /// What the server's kernel takes for it joins what is not acknowledged.
+    pub(crate) hoards: bool,
     in_flight: Option<Chunk>,
     pub(crate) paused: bool,
     pub(crate) closed: Option<Cause>,
@@ -66,6 +68,8 @@ pub(crate) struct World<A: App> {
     pub(crate) accepting: bool,
     pub(crate) stopped: bool,
     pub(crate) probes: u32,
+    /// The kernel does not answer probes.
+    pub(crate) withholds_probes: bool,
     /// How far the driver has listened; none: until now.
     pub(crate) heard: Option<Heard>,
     events: VecDeque<(usize, Happened)>,
@@ -108,6 +112,7 @@ impl<A: App> World<A> {
             accepting: false,
             stopped: false,
             probes: 0,
+            withholds_probes: false,
             heard: None,
             events: VecDeque::new(),
             locating: Locating::Answered,
@@ -287,7 +292,9 @@ impl<A: App> World<A> {
                 Op::Probe { id } => {
                     self.probes += 1;
                     let queued = self.client(id).unacknowledged;
-                    self.events.push_back((id.index as usize, Happened::Probed(queued)));
+                    if !self.withholds_probes {
+                        self.events.push_back((id.index as usize, Happened::Probed(queued)));
+                    }
                 }
                 Op::Locate { id } => {
                     assert_ne!(self.locating, Locating::Forbidden, "who wants to know of {id:?}");
@@ -333,6 +340,9 @@ impl<A: App> World<A> {
 
     fn arrive(&mut self, number: usize, chunk: Chunk) {
         let client = &mut self.clients[number];
+        if client.hoards {
+            client.unacknowledged += chunk.as_bytes().len() as u32;
+        }
         client.inbox.extend_from_slice(chunk.as_bytes());
         client.look();
         self.events.push_back((number, Happened::Sent(chunk, self.now)));
@@ -371,6 +381,7 @@ impl Client {
             chunks: Vec::new(),
             reads: true,
             unacknowledged: 0,
+            hoards: false,
             in_flight: None,
             paused: false,
             closed: None,
