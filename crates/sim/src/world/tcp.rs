@@ -316,7 +316,10 @@ impl Net {
         if upto > sock.acked {
             sock.tx.drain(..(upto - sock.acked) as usize);
             sock.acked = upto;
-            self.notices.push(Notice::Writable(id));
+            // As Linux does it: a third of the buffer has to be free before more is asked for.
+            if 3 * sock.tx.len() <= 2 * env.faults.send_buffer {
+                self.notices.push(Notice::Writable(id));
+            }
         }
         if fin {
             sock.fin = Fin::Acked;

@@ -63,7 +63,7 @@ impl App for Crier {
 }
 
 fn play(seed: u64) -> (Puppets, Stats) {
-    let mut puppets = Puppets::new([Habits { answers: true, talks: None }; 24], 4 * SECOND);
+    let mut puppets = Puppets::new([Habits { answers: true, ..Habits::default() }; 24], 4 * SECOND);
     let heartbeat = Heartbeat { interval: SECOND, timeout: 20 * SECOND, ..Heartbeat::default() };
     let config = Config { heartbeat: Some(heartbeat), seed, ..Config::default() };
     let faults = Faults::survivable(&mut Rng::with_seed(seed));

@@ -9,7 +9,9 @@ use halfopen_proto::{CloseCode, Connection, Incoming, Limits, Message, Role, Scr
 use halfopen_server::{Admission, App, Config, Shard, ShardHandle, Stats};
 use halfopen_sim::{Faults, Site, Stall, World};
 use halfopen_wheel::Instant;
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub(crate) enum Act {
     Read(bool),
     /// From now on nothing arrives at it any more.
     Vanish,
+    /// Sends FIN.
+    Leave,
 }
 
 /// What puppets do unasked.
@@ -34,6 +38,8 @@ pub(crate) enum Act {
 pub(crate) struct Habits {
     /// Answers pings.
     pub(crate) answers: bool,
+    /// Answers them with something that was not asked.
+    pub(crate) garbles: bool,
     /// Sends a message of so many bytes, and the next when the answer has come.
     pub(crate) talks: Option<usize>,
 }
@@ -102,6 +108,7 @@ impl Puppets {
             (Act::Read(true), Some(id)) => ops.push(Op::Resume { id }),
             (Act::Read(false), Some(id)) => ops.push(Op::Pause { id }),
             (Act::Vanish, Some(id)) => ops.push(Op::Sever { id, how: Severance::Drop }),
+            (Act::Leave, Some(id)) => ops.push(Op::Shutdown { id }),
         }
         puppet.flush(ops);
     }
@@ -220,7 +227,8 @@ impl Puppet {
             Incoming::Ping(payload) => {
                 self.pings.push(now);
                 if self.habits.answers {
-                    self.outbox.extend_from_slice(&control(0x8a, payload));
+                    let answer: &[u8] = if self.habits.garbles { b"well?" } else { payload };
+                    self.outbox.extend_from_slice(&control(0x8a, answer));
                 }
             }
             Incoming::Pong(payload) => self.pongs.push(payload.to_vec()),
@@ -260,11 +268,13 @@ pub(crate) struct Stage<A> {
     pub(crate) app: A,
     /// When the server's thread stands still, and for how long.
     pub(crate) stall: Option<(Duration, Duration)>,
+    /// How often the server was told how much waits in its kernel.
+    pub(crate) looks: Rc<Cell<u64>>,
 }
 
 impl<A: App> Stage<A> {
     pub(crate) fn new(config: Config, faults: Faults, app: A) -> Self {
-        Self { config, faults, app, stall: None }
+        Self { config, faults, app, stall: None, looks: Rc::default() }
     }
 
     /// Serves the puppets for `time`, and gives back what the server counted.
@@ -287,7 +297,7 @@ impl<A: App> Stage<A> {
         let stall = Stall::default();
         let mut world = World::new(config.seed, self.faults).with_stall(stall.clone());
         let due = self.stall.map(|(after, time)| (world.now() + after, time));
-        let mut server = Stalled { shard, stall, due };
+        let mut server = Stalled { shard, stall, due, looks: self.looks };
         let listener = Some(LISTEN.parse().expect("an address"));
         let connections_max = count + config.refusals_max;
         let site = Site { listener, connections_max, wake: Some(wake), steady: false };
@@ -304,10 +314,14 @@ struct Stalled<A: App> {
     shard: Shard<A>,
     stall: Stall,
     due: Option<(Instant, Duration)>,
+    looks: Rc<Cell<u64>>,
 }
 
 impl<A: App> Engine for Stalled<A> {
     fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        if let Event::Probed { .. } = event {
+            self.looks.set(self.looks.get() + 1);
+        }
         self.shard.on_event(now, event, ops);
         if let Some((_, time)) = self.due.take_if(|(at, _)| *at <= now) {
             self.stall.stall(time);

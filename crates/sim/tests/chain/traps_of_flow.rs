@@ -3,7 +3,9 @@
 use crate::puppet::{Act, Habits, Puppets, Stage, control, message};
 use halfopen_proto::Message;
 use halfopen_proto::handshake::Rejection;
-use halfopen_server::{Accept, App, Config, Echo, End, Handshake, Heartbeat, Peer, Policy};
+use halfopen_server::{
+    Accept, App, Config, Context, Echo, End, Handshake, Heartbeat, Peer, Policy,
+};
 use halfopen_sim::Faults;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(8);
 
-const ANSWERS: Habits = Habits { answers: true, talks: None };
+const ANSWERS: Habits = Habits { answers: true, garbles: false, talks: None };
 
 fn pinged(interval: Duration, timeout: Duration) -> Config {
     let heartbeat = Some(Heartbeat { interval, timeout, ..Heartbeat::default() });
@@ -60,17 +62,22 @@ impl Says {
 
 #[test]
 fn a_ping_behind_10_mb_of_data_is_no_false_death() {
-    let mut puppets = Puppets::new([ANSWERS], SECOND);
-    let config = pinged(SECOND, SECOND / 2);
-    let app = Says { at_first: 10_000_000, every: None };
-    let stage = Stage::new(config, slow_line(), app);
-    let stats = stage.serve(&mut puppets, 60 * SECOND);
-    assert_eq!((stats.open, stats.ended.len()), (1, 0), "{:?}", stats.ended);
-    let puppet = &puppets.all[0];
-    assert_eq!(puppet.messages, 1, "all of it came");
-    let gaps = puppet.pings.windows(2).map(|pair| pair[1].saturating_since(pair[0]));
-    assert!(gaps.max().unwrap_or_default() < 2 * SECOND, "pings pass between fragments");
-    assert_eq!(stats.pings_sent, stats.pongs_matched);
+    // The answers come within the time, or take longer than that: then there are looks after the
+    // third, at which a dead one would be let go.
+    for (timeout, looks_min) in [(500 * MILLI, 0), (100 * MILLI, 8)] {
+        let mut puppets = Puppets::new([ANSWERS], SECOND);
+        let app = Says { at_first: 10_000_000, every: None };
+        let stage = Stage::new(pinged(SECOND, timeout), slow_line(), app);
+        let looks = stage.looks.clone();
+        let stats = stage.serve(&mut puppets, 60 * SECOND);
+        assert_eq!((stats.open, stats.ended.len()), (1, 0), "{timeout:?}: {:?}", stats.ended);
+        let puppet = &puppets.all[0];
+        assert_eq!(puppet.messages, 1, "all of it came");
+        let gaps = puppet.pings.windows(2).map(|pair| pair[1].saturating_since(pair[0]));
+        assert!(gaps.max().unwrap_or_default() < 2 * SECOND, "pings pass between fragments");
+        assert_eq!(stats.pings_sent, stats.pongs_matched);
+        assert!(looks.get() >= looks_min, "{} looks", looks.get());
+    }
 }
 
 /// It floods us and reads nothing, so we stop reading from it, and its pongs with the rest.
@@ -134,6 +141,106 @@ fn activity_does_not_suppress_pings_for_ever() {
         assert!(expected.contains(&pings), "{pings} pings, {}", policy.name());
         assert_eq!(stats.ended(End::Silent), 1, "{}: {:?}", policy.name(), stats.ended);
     }
+}
+
+/// Any byte keeps a peer; but what it sends unasked tells nothing about its distance.
+#[test]
+fn any_inbound_byte_is_life_but_only_an_exact_payload_is_a_round_trip() {
+    let garbles = Habits { garbles: true, ..ANSWERS };
+    let mut puppets = Puppets::new([ANSWERS, garbles, Habits::default()], MILLI);
+    let delay = 5 * MILLI..10 * MILLI;
+    let stage = Stage::new(pinged(SECOND, SECOND / 2), Faults { delay, ..Faults::none() }, Echo);
+    let stats = stage.serve(&mut puppets, 30 * SECOND);
+    assert_eq!((stats.open, stats.ended(End::Silent)), (2, 1), "{:?}", stats.ended);
+    let [exact, garbled, mute] = [0, 1, 2].map(|who: usize| puppets.all[who].pings.len() as u64);
+    assert!(exact > 25 && garbled > 25 && mute == 1, "{exact}, {garbled} and {mute} pings");
+    assert_eq!((stats.pongs_matched, stats.pongs_unsolicited), (exact, garbled));
+    assert_eq!(stats.rtt_ns.len(), exact);
+    assert!(stats.rtt_ns.min() >= 10_000_000, "{} ns", stats.rtt_ns.min());
+}
+
+/// Tells all the same, once.
+struct Broadcast;
+
+impl App for Broadcast {
+    type State = ();
+
+    fn on_start(&mut self, shard: &mut Context<'_>) {
+        shard.set_timer(0, 15 * SECOND);
+    }
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()))
+    }
+
+    fn on_open(&mut self, peer: &mut Peer<'_>, _state: &mut ()) {
+        peer.subscribe("all").expect("it is its first");
+    }
+
+    fn on_timer(&mut self, shard: &mut Context<'_>, _timer: u32) {
+        shard.publish("all", Message::Text("who is there?")).expect("there is room");
+    }
+
+    fn on_message(&mut self, _peer: &mut Peer<'_>, _state: &mut (), _message: Message<'_>) {}
+}
+
+/// Everybody answers a broadcast at once, and so is silent from one moment on.
+#[test]
+fn one_broadcast_does_not_line_up_an_idle_fleet() {
+    let talks = Habits { talks: Some(10), ..ANSWERS };
+    let mut puppets = Puppets::new([talks; 200], 10 * SECOND);
+    let mut config = pinged(10 * SECOND, SECOND);
+    config.heartbeat = config.heartbeat.map(|beat| Heartbeat { policy: Policy::Idle, ..beat });
+    let mut began = None;
+    let stage = Stage::new(config, Faults::none(), Broadcast);
+    let stats = stage.play(&mut puppets, |world, _| {
+        began = Some(world.now());
+        world.run_for(60 * SECOND);
+    });
+    assert_eq!((stats.open, stats.ended.len()), (200, 0));
+    let told = began.expect("it ran") + 15 * SECOND;
+    let mut first = Vec::new();
+    for puppet in &puppets.all {
+        assert_eq!(puppet.messages, 1);
+        let ping = *puppet.pings.iter().find(|ping| **ping > told).expect("it is pinged");
+        let silence = ping.saturating_since(told);
+        assert!((9 * SECOND - TICK..=10 * SECOND + 5 * TICK).contains(&silence), "{silence:?}");
+        first.push(silence);
+    }
+    first.sort_unstable();
+    let within = |at: usize| first[at..].partition_point(|ping| *ping < first[at] + SECOND / 10);
+    let most = (0..first.len()).map(within).max().unwrap_or(0);
+    assert!(most <= 45, "{most} of 200 peers pinged within 100 ms");
+}
+
+/// Whatever they were in the middle of, and also if nothing more can be sent to them.
+#[test]
+fn peers_that_sent_fin_leave_nothing_in_close_wait() {
+    let config = Config { output_timeout: 2 * SECOND, heartbeat: None, ..pinged(SECOND, SECOND) };
+    let large = message(&vec![7; 300_000]);
+    let half = message(&[7; 10_000])[..5_000].to_vec();
+    let mut puppets = Puppets::new([Habits::default(); 4], SECOND)
+        .then(2 * SECOND, 1, Act::Say(half))
+        .then(2 * SECOND, 2, Act::Say(large.clone()))
+        .then(2 * SECOND, 3, Act::Read(false))
+        .then(2 * SECOND, 3, Act::Say(large));
+    for who in 0..4 {
+        puppets = puppets.then(3 * SECOND, who, Act::Leave);
+    }
+    let faults = Faults { send_buffer: 4096, receive_buffer: 4096, ..Faults::none() };
+    let mut began = None;
+    let stats = Stage::new(config, faults, Echo).play(&mut puppets, |world, _| {
+        began = Some(world.now());
+        world.run_for(10 * SECOND);
+    });
+    let left = began.expect("it ran") + 3 * SECOND;
+    for (who, patience) in [MILLI, MILLI, MILLI, 3 * SECOND].into_iter().enumerate() {
+        let (at, _) = puppets.all[who].closed.expect("the server has let go of it");
+        let after = at.saturating_since(left);
+        assert!(after < patience, "{who} left, and was let go {after:?} later");
+    }
+    assert_eq!(stats.open, 0);
+    assert_eq!((stats.ended(End::Fin), stats.ended(End::OutputStuck)), (3, 1), "{:?}", stats.ended);
 }
 
 #[test]
