@@ -31,6 +31,8 @@ pub struct Counters {
     pub syscalls: Counter,
     /// Turns of the loop, and how long they took.
     pub turns: Turns,
+    /// Waits for several arrivals at once, as the io_uring driver makes them at high load.
+    pub gathers: Counter,
     /// Events handed over.
     pub events: Counter,
     /// Bytes received.

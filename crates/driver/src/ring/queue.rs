@@ -426,3 +426,44 @@ fn shortage(error: io::Error, otherwise: impl FnOnce(io::Error) -> Error) -> Err
         _ => otherwise(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn us(us: u64) -> Instant {
+        Instant::from_nanos(us * 1_000)
+    }
+
+    fn patience(features: &[Feature], want: u32, until: Option<u64>) -> (Option<Instant>, u32) {
+        let features = Features::of(features);
+        let queue = Queue::new(Options::default(), features, 1, Arc::default()).unwrap();
+        queue.patience(want, us(1_000), until.map(us))
+    }
+
+    #[test]
+    fn who_waits_for_one_waits_to_the_end() {
+        for features in [&[][..], &[Feature::MinWait]] {
+            assert_eq!(patience(features, 1, None), (None, 0));
+            assert_eq!(patience(features, 0, Some(9_000)), (Some(us(9_000)), 0));
+        }
+    }
+
+    #[test]
+    fn who_waits_for_several_is_content_with_one_after_a_while() {
+        let min_wait = [Feature::MinWait];
+        assert_eq!(patience(&min_wait, 8, Some(9_000)), (Some(us(9_000)), 200));
+        assert_eq!(patience(&min_wait, 8, Some(1_200)), (Some(us(1_200)), 0));
+        assert_eq!(patience(&min_wait, 8, None), (Some(us(1_000) + LONG), 200));
+        let far = Queue::new(Options::default(), Features::of(&min_wait), 1, Arc::default());
+        let far = far.unwrap().patience(8, us(1_000), Some(Instant::FAR));
+        assert_eq!(far, (Some(us(1_000) + LONG), 200));
+    }
+
+    #[test]
+    fn where_the_kernel_cannot_be_content_with_one_it_calls_back_after_that_while() {
+        assert_eq!(patience(&[], 8, Some(9_000)), (Some(us(1_200)), 0));
+        assert_eq!(patience(&[], 8, Some(1_100)), (Some(us(1_100)), 0));
+        assert_eq!(patience(&[], 8, None), (Some(us(1_200)), 0));
+    }
+}

@@ -192,7 +192,10 @@ impl<E: Engine> Turns<'_, E> {
         let wait = match want {
             _ if busy => Wait::No,
             1 => Wait::Until(alarm),
-            _ => Wait::Gather(want, alarm),
+            _ => {
+                self.driver.counters.gathers.add(1);
+                Wait::Gather(want, alarm)
+            }
         };
         self.begun = self.enter(wait)?;
         Ok(())

@@ -1,8 +1,9 @@
 //! What only the io_uring driver can get wrong: small rings, few buffers, the way to a full table.
 
+use crate::drivers::{Driver, EPOLL, IO_URING, WITHOUT_MIN_WAIT};
 use crate::rig::{A_WHILE, PATIENCE, Rig, Seen, config, connect, own, unanswering};
 use halfopen_driver::ring::{self, Feature, Features, Options};
-use halfopen_driver::{Cause, Config, ConnId, Engine, Event, Heard, Op, Opening, Token};
+use halfopen_driver::{Cause, Config, ConnId, Counters, Engine, Event, Heard, Op, Opening, Token};
 use halfopen_wheel::Instant;
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -284,4 +285,107 @@ fn a_driver_to_which_nothing_comes_makes_no_calls() {
         let calls = rig.counters.syscalls.value() - before;
         assert!(calls <= 16, "{calls} calls while nothing came");
     }
+}
+
+/// Answers, until the driver has waited for several arrivals at once.
+struct Answering {
+    counters: Arc<Counters>,
+    deadline: Instant,
+}
+
+impl Engine for Answering {
+    fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => {
+                self.deadline = now + PATIENCE;
+                ops.push(Op::Accept(true));
+            }
+            Event::Received { .. } if self.counters.gathers.value() > 0 => ops.push(Op::Stop),
+            Event::Received { id, .. } => ops.push(Op::Send { id, chunk: own(b"!") }),
+            _ => {}
+        }
+    }
+
+    fn on_deadline(&mut self, _now: Instant, _heard: Heard, _ops: &mut Vec<Op>) {
+        panic!("it never waited for several");
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline)
+    }
+}
+
+/// Asks anew at each answer, until all connections are gone.
+struct Asking {
+    to: SocketAddr,
+    peers: u32,
+}
+
+impl Engine for Asking {
+    fn on_event(&mut self, _now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => {
+                ops.extend((0..self.peers).map(|token| connect(token, self.to, PATIENCE)));
+            }
+            Event::Opened { id, .. } | Event::Received { id, .. } => {
+                ops.push(Op::Send { id, chunk: own(b"?") });
+            }
+            Event::Closed { .. } | Event::Refused { .. } => {
+                self.peers -= 1;
+                if self.peers == 0 {
+                    ops.push(Op::Stop);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_deadline(&mut self, _now: Instant, _heard: Heard, _ops: &mut Vec<Op>) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+}
+
+#[test]
+fn at_high_load_several_arrivals_are_waited_for() {
+    wait_for_several(IO_URING);
+}
+
+#[test]
+fn at_high_load_several_are_waited_for_also_by_short_waits() {
+    wait_for_several(WITHOUT_MIN_WAIT);
+}
+
+fn wait_for_several(driver: Driver) {
+    const PEERS: u32 = 200;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut asking = Asking { to: listener.local_addr().unwrap(), peers: PEERS };
+    let asker = std::thread::spawn(move || {
+        let (_waker, config) = config(PEERS, None);
+        EPOLL.run(&mut asking, config).unwrap();
+    });
+    let (_waker, config) = config(PEERS, Some(Arc::new(listener)));
+    let counters = config.counters.clone();
+    let mut engine = Answering { counters: counters.clone(), deadline: Instant::FAR };
+    driver.run(&mut engine, config).unwrap();
+    assert!(counters.gathers.value() > 0);
+    asker.join().unwrap();
+}
+
+/// There are enough connections to wait for several of them, but only one speaks.
+#[test]
+fn at_low_load_nobody_waits_for_others() {
+    let rig = Rig::with(64, ring::run);
+    let mut peers: Vec<_> = (0..64).map(|_| rig.peer()).collect();
+    rig.nothing_for_a_while();
+    let before = rig.counters.gathers.value();
+    let (peer, id) = &mut peers[0];
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(1));
+        peer.write_all(b"?").unwrap();
+        rig.received(*id, 1);
+    }
+    assert_eq!(rig.counters.gathers.value(), before);
+    rig.stop();
 }
