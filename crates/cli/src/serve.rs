@@ -83,12 +83,12 @@ fn config(flags: &Serve) -> ServerConfig {
         shards: given(flags.shards),
         connections_max: given(flags.limits.max_connections),
         cpus: flags.cpu.as_ref().map_or(Vec::new(), |cpus| cpus.0.clone()),
-        seed: None,
         tcp: TcpWatch {
             keepalive: flags.tcp.tcp_keepalive.0,
             user_timeout: flags.tcp.tcp_user_timeout.0,
         },
         shard: shard_config(heartbeat, &flags.limits),
+        ..ServerConfig::default()
     }
 }
 

@@ -32,6 +32,11 @@ impl Scratch {
         }
     }
 
+    /// How many bytes of memory it keeps to use again.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.boxes.len() * size_of::<Pending>()
+    }
+
     /// An empty buffer of at most `capacity_max` bytes: the smallest that has room for `expected`
     /// bytes, so that who gathers a few does not sit on the memory of another's large message; else
     /// the largest. It may have no room at all.

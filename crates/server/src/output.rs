@@ -231,6 +231,11 @@ const POOL_BUFFERS_MAX: usize = 256;
 const BUFFER_BYTES: usize = 128;
 
 impl Pool {
+    /// How much memory waits in it to be used again.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.works.len() * size_of::<Work>()
+    }
+
     /// An empty buffer.
     pub(crate) fn lend(&mut self) -> BytesMut {
         match self.buffers.pop() {

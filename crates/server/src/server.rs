@@ -7,7 +7,7 @@ use crate::thread::{Ended, Running, Start};
 use crate::{
     Admission, App, Config, DrainReport, Layout, Mailbox, ServerError, Stats, TcpWatch, listen,
 };
-use halfopen_driver::ring::{Feature, Features, probe};
+use halfopen_driver::ring::{Feature, Features, Options, probe};
 use halfopen_driver::{Choice, DriverKind, WakeSource, Waker};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub driver: DriverKind,
     /// What the driver on io_uring is to do without, though the kernel may have it.
     pub io_uring_without: Features,
+    /// The sizes of the rings of the driver on io_uring, one a shard.
+    pub io_uring: Options,
     /// How many shards; none: one a core, or as many as the connections need.
     pub shards: Option<u16>,
     /// The most connections over all shards; none: what the descriptor limit holds.
@@ -51,6 +53,7 @@ impl Default for ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 9001)),
             driver: DriverKind::Auto,
             io_uring_without: Features::NONE,
+            io_uring: Options::default(),
             shards: None,
             connections_max: None,
             cpus: Vec::new(),
@@ -120,6 +123,7 @@ impl Server {
             exchange: exchange.clone(),
             driver,
             io_uring_without: config.io_uring_without,
+            io_uring: config.io_uring,
             cpu: config.cpus.get(usize::from(number) % config.cpus.len().max(1)).copied(),
             listener: listener.clone(),
             listener_shared: u32::from(layout.shards) > 1,

@@ -114,7 +114,9 @@ impl<A: App> Shard<A> {
 
     /// What the shard has done so far.
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats { open: u64::from(self.open), ..self.shared.stats.clone() };
+        let pooled_bytes = (self.shared.pool.bytes() + self.shared.scratch.bytes()) as u64;
+        let open = u64::from(self.open);
+        let mut stats = Stats { open, pooled_bytes, ..self.shared.stats.clone() };
         self.shared.rtts.record(&mut stats.rtt_ns);
         stats
     }

@@ -52,6 +52,9 @@ pub struct Stats {
     pub undeliverable: u64,
     /// Times that a peer was not read from because it did not read.
     pub pauses: u64,
+    /// Bytes of memory that are kept for whoever works next, up to a bound; not counted, but the
+    /// number at this moment.
+    pub pooled_bytes: u64,
     /// From the making of a ping to its pong, ns.
     #[serde(with = "v2")]
     pub rtt_ns: Histogram<u64>,
@@ -117,6 +120,7 @@ impl Default for Stats {
             payload_dropped: 0,
             undeliverable: 0,
             pauses: 0,
+            pooled_bytes: 0,
             rtt_ns: latency_histogram(),
             lateness_ns: latency_histogram(),
             driver: DriverStats::default(),
@@ -148,6 +152,7 @@ impl Stats {
         self.payload_dropped += other.payload_dropped;
         self.undeliverable += other.undeliverable;
         self.pauses += other.pauses;
+        self.pooled_bytes += other.pooled_bytes;
         self.rtt_ns += &other.rtt_ns;
         self.lateness_ns += &other.lateness_ns;
         self.driver.add(&other.driver);

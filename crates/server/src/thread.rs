@@ -2,7 +2,7 @@
 
 use crate::mailbox::{Exchange, enter_shard};
 use crate::{Admission, App, Config, DrainReport, ServerError, Shard, ShardHandle, Stats};
-use halfopen_driver::ring::Features;
+use halfopen_driver::ring::{Features, Options, run_with};
 use halfopen_driver::{Counters, DriverKind, WakeSource};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::any::Any;
@@ -19,6 +19,7 @@ pub(crate) struct Start {
     pub(crate) exchange: Exchange,
     pub(crate) driver: DriverKind,
     pub(crate) io_uring_without: Features,
+    pub(crate) io_uring: Options,
     /// The core to run on; none: any.
     pub(crate) cpu: Option<usize>,
     pub(crate) listener: Arc<TcpListener>,
@@ -109,7 +110,10 @@ impl Start {
     ) -> Result<(), ServerError> {
         self.pin()?;
         enter_shard();
-        let result = self.driver.run(shard, config);
+        let result = match self.driver {
+            DriverKind::IoUring => run_with(shard, config, self.io_uring),
+            other => other.run(shard, config),
+        };
         result.map_err(|error| ServerError::Driver { shard: self.number.into(), error })
     }
 }
