@@ -1,12 +1,9 @@
 //! Requests that come as slowly as can be, never end, or ask for what they must not get.
 
-use crate::rig::{
-    DRIVERS, PATIENCE, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp,
-};
-use crate::scene::{Abuse, alone, survive};
-use halfopen_server::{
-    Accept, App, Config, Echo, End, Handshake, Message, Peer, Rejection, Server,
-};
+use crate::bad_requests::{assert_refused, bad_requests};
+use crate::rig::{DRIVERS, PATIENCE, Raw, TEXT, frame, patient, read_head, request, tcp};
+use crate::scene::{Abuse, ROUNDS, alone, survive, survive_with};
+use halfopen_server::{Accept, App, Config, End, Handshake, Message, Peer, Rejection, Server};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread::sleep;
@@ -35,7 +32,7 @@ fn trickle(crowd: &[TcpStream], bytes: &[u8]) {
 fn a_byte_now_and_then_does_not_make_the_handshake_timeout_longer() {
     let _turn = alone();
     for driver in DRIVERS {
-        let config = Config { handshake_timeout: Duration::from_millis(400), ..patient() };
+        let config = Config { handshake_timeout: Duration::from_millis(250), ..patient() };
         let act = |server: &Server| -> Vec<TcpStream> {
             let crowd: Vec<_> = (0..CROWD).map(|_| tcp(server)).collect();
             trickle(&crowd, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: aaaaaaaaaaaaaaaaaaaa");
@@ -43,7 +40,7 @@ fn a_byte_now_and_then_does_not_make_the_handshake_timeout_longer() {
         };
         let abuse = Abuse { crowd: CROWD as u64, each_max: HEAD_MAX, act };
         let stats = survive(driver, config, abuse);
-        assert_eq!(stats.ended(End::HandshakeTimeout), 2 * CROWD as u64, "{}", driver.name());
+        assert_eq!(stats.ended(End::HandshakeTimeout), ROUNDS * CROWD as u64, "{}", driver.name());
     }
 }
 
@@ -70,7 +67,7 @@ fn heads_without_an_end_are_held_in_bounds_and_refused() {
         };
         let abuse = Abuse { crowd: CROWD as u64, each_max: HEAD_MAX, act };
         let stats = survive(driver, patient(), abuse);
-        assert_eq!(stats.ended(End::Refused), 2 * CROWD as u64, "{}", driver.name());
+        assert_eq!(stats.ended(End::Refused), ROUNDS * CROWD as u64, "{}", driver.name());
     }
 }
 
@@ -97,61 +94,129 @@ fn with_field(field: &str) -> Vec<u8> {
     wire
 }
 
-/// What comes up to the server's FIN, or up to the end of the head where the upgrade is granted.
-fn answer(server: &Server, wire: &[u8]) -> String {
+/// The head of what the server answers.
+fn head_of_answer(server: &Server, wire: &[u8]) -> String {
     let mut stream = tcp(server);
     stream.write_all(wire).unwrap();
     read_head(&mut stream)
 }
+
+const LINE_ENDS: [&str; 9] =
+    ["\r\n ", "\r\n\t", "\r", "\n", "\n ", "\r\r\n", "\0", "%0d%0a", "\\r\\n"];
 
 #[test]
 fn no_line_end_in_an_echoed_subprotocol_reaches_the_response() {
     let _turn = alone();
     let injected = "X-Injected: yes";
     for driver in DRIVERS {
-        let server = start(driver, patient(), || Agreeable);
-        for line_end in ["\r\n ", "\r\n\t", "\r", "\n", "\n ", "\r\r\n", "\0", "%0d%0a", "\\r\\n"] {
-            let field = format!("Sec-WebSocket-Protocol: chat{line_end}{injected}");
-            let head = answer(&server, &with_field(&field));
-            let name = format!("{} {line_end:?}: {head}", driver.name());
-            assert!(head.starts_with("HTTP/1.1 400 "), "{name}");
-            assert!(!head.lines().any(|line| line.trim() == injected), "{name}");
-        }
-        let head = answer(&server, &with_field("Sec-WebSocket-Protocol: chat"));
-        assert!(head.contains("\r\nSec-WebSocket-Protocol: chat\r\n"), "{head}");
-        assert_eq!(drained(server).opened, 1);
+        let act = |server: &Server| -> Vec<TcpStream> {
+            for line_end in LINE_ENDS {
+                let field = format!("Sec-WebSocket-Protocol: chat{line_end}{injected}");
+                let head = head_of_answer(server, &with_field(&field));
+                let name = format!("{} {line_end:?}: {head}", driver.name());
+                assert!(head.starts_with("HTTP/1.1 400 "), "{name}");
+                assert!(!head.lines().any(|line| line.trim() == injected), "{name}");
+            }
+            let head = head_of_answer(server, &with_field("Sec-WebSocket-Protocol: chat"));
+            assert!(head.contains("\r\nSec-WebSocket-Protocol: chat\r\n"), "{head}");
+            Vec::new()
+        };
+        let crowd = LINE_ENDS.len() as u64 + 1;
+        let abuse = Abuse { crowd, each_max: HEAD_MAX, act };
+        let stats = survive_with(driver, patient(), || Agreeable, abuse);
+        assert_eq!(stats.ended(End::Refused), ROUNDS * (crowd - 1), "{}", driver.name());
+        assert_eq!(stats.opened, ROUNDS + 1, "the living one is among them");
     }
+}
+
+/// Is there for the pages of one origin.
+struct Choosy;
+
+impl App for Choosy {
+    type State = ();
+
+    fn on_request(&mut self, request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        request.check_origin(&["https://example.org"])?;
+        Ok(Accept::new(()))
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, _state: &mut (), message: Message<'_>) {
+        peer.send(message);
+    }
+}
+
+#[test]
+fn a_crowd_of_bad_requests_is_refused_each_with_its_status() {
+    let _turn = alone();
+    let mut requests = bad_requests();
+    for origin in ["Origin: https://example.org.evil.test", "Origin: null"] {
+        requests.push((origin, with_field(origin), 403));
+    }
+    let requests = vec![requests; 4].concat();
+    for driver in DRIVERS {
+        let act = |server: &Server| -> Vec<TcpStream> {
+            let mut crowd: Vec<_> = requests.iter().map(|_| tcp(server)).collect();
+            for (stream, (_, request, _)) in crowd.iter_mut().zip(&requests) {
+                stream.write_all(request).unwrap();
+            }
+            for (stream, (name, _, status)) in crowd.iter_mut().zip(&requests) {
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).expect("FIN, and no reset");
+                assert_refused(&answer, *status, &format!("{} {name}", driver.name()));
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+            crowd
+        };
+        let abuse = Abuse { crowd: requests.len() as u64, each_max: HEAD_MAX, act };
+        let stats = survive_with(driver, patient(), || Choosy, abuse);
+        let refused = stats.ended(End::Refused);
+        assert_eq!(refused, ROUNDS * requests.len() as u64, "{}", driver.name());
+        assert_eq!(stats.opened, 1, "the living one");
+    }
+}
+
+const OFFERS: [&str; 4] = [
+    "permessage-deflate",
+    "permessage-deflate; client_max_window_bits",
+    "permessage-deflate; server_max_window_bits=7; client_max_window_bits=16",
+    "x-webkit-deflate-frame, permessage-deflate; server_no_context_takeover",
+];
+
+/// Offers to compress, is declined, and does it all the same.
+fn compress(server: &Server, offer: &str) {
+    let mut stream = tcp(server);
+    stream.write_all(&with_field(&format!("Sec-WebSocket-Extensions: {offer}"))).unwrap();
+    let head = read_head(&mut stream);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{offer}: {head}");
+    assert!(!head.to_lowercase().contains("sec-websocket-extensions"), "{offer}: {head}");
+
+    let mut client = Raw { stream };
+    client.send(&frame(TEXT, b"plain"));
+    assert_eq!(client.frame().payload, b"plain");
+    // "hello" by raw deflate, without its last four bytes (RFC 7692 §7.2.1).
+    client.send(&frame(TEXT | 0x40, b"\xca\x48\xcd\xc9\xc9\x07\x00"));
+    let [close] = &client.until_the_end()[..] else { panic!("one frame, and the end") };
+    assert_eq!(close.close_code(), Some(1002), "{offer}");
 }
 
 #[test]
 fn an_offer_to_compress_is_declined_and_what_is_compressed_all_the_same_is_refused() {
     let _turn = alone();
-    let offers = [
-        "permessage-deflate",
-        "permessage-deflate; client_max_window_bits",
-        "permessage-deflate; server_max_window_bits=7; client_max_window_bits=16",
-        "x-webkit-deflate-frame, permessage-deflate; server_no_context_takeover",
-    ];
+    const TIMES: u64 = 20;
+    let empty = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=";
     for driver in DRIVERS {
-        let server = start(driver, patient(), || Echo);
-        let empty = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=";
-        assert!(answer(&server, &with_field(empty)).starts_with("HTTP/1.1 400 "));
-        for offer in offers {
-            let mut stream = tcp(&server);
-            let field = format!("Sec-WebSocket-Extensions: {offer}");
-            stream.write_all(&with_field(&field)).unwrap();
-            let head = read_head(&mut stream);
-            assert!(head.starts_with("HTTP/1.1 101 "), "{offer}: {head}");
-            assert!(!head.to_lowercase().contains("sec-websocket-extensions"), "{offer}: {head}");
-
-            let mut client = Raw { stream };
-            client.send(&frame(TEXT, b"plain"));
-            assert_eq!(client.frame().payload, b"plain");
-            // "hello" by raw deflate, without its last four bytes (RFC 7692 §7.2.1).
-            client.send(&frame(TEXT | 0x40, b"\xca\x48\xcd\xc9\xc9\x07\x00"));
-            let [close] = &client.until_the_end()[..] else { panic!("one frame, and the end") };
-            assert_eq!(close.close_code(), Some(1002), "{}: {offer}", driver.name());
-        }
-        assert_eq!(drained(server).ended(End::Violation), offers.len() as u64);
+        let act = |server: &Server| -> Vec<TcpStream> {
+            for _ in 0..TIMES {
+                let head = head_of_answer(server, &with_field(empty));
+                assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+                OFFERS.iter().for_each(|offer| compress(server, offer));
+            }
+            Vec::new()
+        };
+        let crowd = TIMES * (OFFERS.len() as u64 + 1);
+        let stats = survive(driver, patient(), Abuse { crowd, each_max: 4096, act });
+        let violations = ROUNDS * TIMES * OFFERS.len() as u64;
+        assert_eq!(stats.ended(End::Violation), violations, "{}", driver.name());
+        assert_eq!(stats.ended(End::Refused), ROUNDS * TIMES);
     }
 }

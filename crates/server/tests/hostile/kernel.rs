@@ -1,27 +1,46 @@
 //! What the kernel does to a server under a crowd, as its peers see it: buffers that are all taken,
 //! queues that overflow, slots that are used again, sends that are short.
 
-use crate::rig::{BINARY, DRIVERS, Raw, TEXT, frame, frame_of, patient};
-use crate::scene::{Abuse, alone, survive};
-use halfopen_server::{End, Server};
+use crate::leaving::reset;
+use crate::rig::{
+    BINARY, DRIVERS, Raw, TEXT, frame, frame_of, patient, server_config, start_with, wait_until,
+};
+use crate::scene::{Abuse, ROUNDS, alone, narrow, survive, survive_on};
+use crate::talker::Talker;
+use halfopen_driver::ring::Options;
+use halfopen_server::{Config, DriverKind, Echo, End, Server, ServerConfig};
 use socket2::SockRef;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
+/// On io_uring with a ring that is too small for anything.
+fn cramped(driver: DriverKind) -> Server {
+    let io_uring = Options {
+        submissions: 8,
+        completions: 16,
+        buffers: 2,
+        buffers_max: 2,
+        buffer_bytes: 1024,
+        ..Options::default()
+    };
+    start_with(&ServerConfig { io_uring, ..server_config(driver, patient()) }, || Echo)
+}
+
 #[test]
-fn more_bytes_at_once_than_there_are_buffers_for_are_all_answered() {
+fn more_bytes_at_once_than_there_are_buffers_and_completions_for_are_all_answered() {
     let _turn = alone();
     const CROWD: u8 = 60;
-    const MESSAGES: usize = 8;
+    const MESSAGES: usize = 4;
     const BYTES: usize = 60_000;
+    let length = (BYTES as u16).to_be_bytes();
+    let length = [&[126], &length[..]].concat();
+    let wires = (0..CROWD).map(|n| frame_of(BINARY, &length, &vec![n; BYTES]).repeat(MESSAGES));
+    let wires: Vec<_> = wires.collect();
     for driver in DRIVERS {
+        let name = driver.name();
         let act = |server: &Server| -> Vec<TcpStream> {
             let mut crowd: Vec<_> = (0..CROWD).map(|_| Raw::open(server)).collect();
-            let length = (BYTES as u16).to_be_bytes();
-            let length = [&[126], &length[..]].concat();
-            let wires = (0..CROWD).map(|n| frame_of(BINARY, &length, &vec![n; BYTES]));
-            let wires: Vec<_> = wires.map(|message| message.repeat(MESSAGES)).collect();
             std::thread::scope(|scope| {
                 for (client, wire) in crowd.iter().zip(&wires) {
                     let mut stream = client.stream.try_clone().unwrap();
@@ -31,16 +50,46 @@ fn more_bytes_at_once_than_there_are_buffers_for_are_all_answered() {
                     for _ in 0..MESSAGES {
                         let payload = client.frame().payload;
                         let whole = payload.len() == BYTES && payload.iter().all(|byte| *byte == n);
-                        assert!(whole, "{}", driver.name());
+                        assert!(whole, "{name}");
                     }
                 }
             });
             Vec::new()
         };
-        // What the clients send lives in this process, too.
-        let each_max = 2 * MESSAGES * (BYTES + 100);
-        let stats = survive(driver, patient(), Abuse { crowd: CROWD.into(), each_max, act });
-        assert_eq!(stats.ended(End::Fin), 2 * u64::from(CROWD) + 1, "{}", driver.name());
+        // The messages on their way, in buffers that grow by doubling, and the threads that send.
+        let abuse = Abuse { crowd: CROWD.into(), each_max: 2 * MESSAGES * (BYTES + 100), act };
+        let stats = survive_on(driver, || cramped(driver), abuse);
+        assert_eq!(stats.ended(End::Fin), ROUNDS * u64::from(CROWD) + 1, "{name}");
+        if driver == DriverKind::IoUring {
+            assert!(stats.driver.buffers_exhausted > 0 && stats.driver.overflows > 0);
+        }
+    }
+}
+
+/// They ask for much, read nothing, and are gone when the kernel has taken a part of a chunk.
+#[test]
+fn a_reset_amid_a_send_brings_the_rest_home_and_ends_only_that_connection() {
+    let _turn = alone();
+    const CROWD: u64 = 40;
+    let message = frame_of(BINARY, &[126, 0x40, 0], &[7; 0x4000]);
+    for driver in DRIVERS {
+        let act = |server: &Server| -> Vec<TcpStream> {
+            let crowd: Vec<_> = (0..CROWD).map(|_| narrow(server)).collect();
+            let mut talkers: Vec<_> =
+                crowd.iter().map(|stream| Talker::of(stream, &message)).collect();
+            let full = server.handle().snapshot().pauses + CROWD;
+            wait_until("full queues", || {
+                talkers.iter_mut().for_each(|talker| talker.talk().unwrap());
+                server.handle().snapshot().pauses >= full
+            });
+            crowd.into_iter().for_each(reset);
+            Vec::new()
+        };
+        let config = Config { output_max: 64 * 1024, ..patient() };
+        let stats = survive(driver, config, Abuse { crowd: CROWD, each_max: 8 * 64 * 1024, act });
+        assert_eq!(stats.ended(End::Reset), ROUNDS * CROWD, "{}: {:?}", driver.name(), stats.ended);
+        // A send that goes on until all is taken is short only if it ends otherwise.
+        assert!(driver != DriverKind::IoUring || stats.driver.sends_short > 0);
     }
 }
 
@@ -67,6 +116,6 @@ fn who_comes_into_a_slot_hears_nothing_of_its_last_user_nor_suffers_for_it() {
         };
         let crowd = u64::from(GENERATIONS) * CROWD as u64;
         let stats = survive(driver, patient(), Abuse { crowd, each_max: 64 * 1024, act });
-        assert_eq!(stats.ended(End::Reset), 2 * crowd, "{}: {:?}", driver.name(), stats.ended);
+        assert_eq!(stats.ended(End::Reset), ROUNDS * crowd, "{}: {:?}", driver.name(), stats.ended);
     }
 }

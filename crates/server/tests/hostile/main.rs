@@ -4,6 +4,8 @@
 //! Each test has the process to itself, because what the allocator counts, and how many descriptors
 //! there are, is one for all.
 
+#[path = "../sockets/bad_requests.rs"]
+mod bad_requests;
 mod crowds;
 mod floods;
 mod heads;
@@ -11,9 +13,11 @@ mod kernel;
 mod leaving;
 #[path = "../live_bytes/mod.rs"]
 mod live_bytes;
+mod living;
 mod readers;
 #[path = "../sockets/rig.rs"]
 #[allow(dead_code, reason = "each test program uses its part")]
 mod rig;
 mod scene;
 mod severed;
+mod talker;

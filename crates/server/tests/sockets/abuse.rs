@@ -1,7 +1,7 @@
 //! Clients that ask for much and read little.
 
 use crate::rig::{
-    BINARY, DRIVERS, Frame, PING, PONG, Raw, drained, frame, frame_of, patient, start,
+    BINARY, DRIVERS, Frame, PING, PONG, Raw, drained, frame, frame_of, patient, start, wait_until,
 };
 use halfopen_server::{Config, Echo, End, Server};
 use std::io::Write;
@@ -26,9 +26,7 @@ fn send_aside(client: &Raw, bytes: Vec<u8>) -> JoinHandle<std::io::Result<()>> {
 
 /// Waits until the server does not read any more from somebody who does not read.
 fn held_back(server: &Server) {
-    while server.handle().snapshot().pauses == 0 {
-        std::thread::yield_now();
-    }
+    wait_until("a full queue", || server.handle().snapshot().pauses > 0);
 }
 
 /// Takes the echo of all messages.

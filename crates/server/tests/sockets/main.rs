@@ -2,6 +2,7 @@
 //! against bytes that no client should send.
 
 mod abuse;
+mod bad_requests;
 mod embedding;
 mod endings;
 mod foreign;

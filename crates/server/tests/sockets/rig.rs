@@ -4,7 +4,8 @@ use halfopen_proto::handshake::ClientRequest;
 use halfopen_server::{App, Config, DriverKind, Server, ServerConfig, Stats};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 pub(crate) const DRIVERS: [DriverKind; 3] = DriverKind::ALL;
 
@@ -16,7 +17,20 @@ pub(crate) fn start<A: App<State: Send> + Send + 'static>(
     config: Config,
     app: fn() -> A,
 ) -> Server {
-    let config = ServerConfig {
+    start_with(&server_config(driver, config), app)
+}
+
+pub(crate) fn start_with<A: App<State: Send> + Send + 'static>(
+    config: &ServerConfig,
+    app: fn() -> A,
+) -> Server {
+    let name = config.driver.name();
+    Server::start(config, |_| app()).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Two shards, with room for 200.
+pub(crate) fn server_config(driver: DriverKind, config: Config) -> ServerConfig {
+    ServerConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         driver,
         shards: Some(2),
@@ -24,8 +38,7 @@ pub(crate) fn start<A: App<State: Send> + Send + 'static>(
         seed: Some(1),
         shard: config,
         ..ServerConfig::default()
-    };
-    Server::start(&config, |_| app()).unwrap_or_else(|error| panic!("{}: {error}", driver.name()))
+    }
 }
 
 /// Nobody is hurried, and nobody is pinged.
@@ -52,6 +65,15 @@ pub(crate) fn drained(server: Server) -> Stats {
     let outcome = server.join();
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     outcome.stats
+}
+
+/// Waits until it is so, and says what it waited for when that takes too long.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        sleep(Duration::from_millis(1));
+    }
 }
 
 /// A request that is valid, and what else is to stand in it.
