@@ -58,8 +58,7 @@ fn after_a_jump_the_dead_are_found_when_they_have_been_listened_for() {
     assert_eq!(world.stats().open, 2);
     // Nothing waited in their sockets.
     world.heard = None;
-    world.pass(MILLI);
-    world.pass(16 * MILLI);
+    world.pass(SECOND);
     let stats = world.stats();
     assert_eq!((stats.ended(End::Silent), stats.ended(End::HandshakeTimeout)), (1, 1));
 }
