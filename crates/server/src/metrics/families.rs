@@ -146,6 +146,11 @@ fn messages(stats: &Stats, to: &mut Exposition) {
         "Times that a peer was not read from because it did not read.",
         stats.pauses,
     );
+    to.gauge(
+        "halfopen_pooled_bytes",
+        "Bytes of memory that the shards keep for whoever works next.",
+        stats.pooled_bytes,
+    );
 }
 
 fn driver(stats: &DriverStats, to: &mut Exposition) {
