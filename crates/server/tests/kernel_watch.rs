@@ -97,25 +97,35 @@ const NEVER: TcpWatch = TcpWatch { keepalive: None, user_timeout: None };
 const KEEPALIVE: TcpWatch = TcpWatch { keepalive: Some(SECOND), user_timeout: None };
 const BOTH: TcpWatch = TcpWatch { keepalive: Some(SECOND), user_timeout: Some(SECOND) };
 
+/// All at once, because most of it is waiting.
+fn on_each_driver(test: impl Fn(DriverKind) + Sync) {
+    thread::scope(|scope| {
+        for driver in DriverKind::ALL {
+            let test = &test;
+            scope.spawn(move || test(driver));
+        }
+    });
+}
+
 fn heartbeat(interval: Duration, timeout: Duration) -> Option<Heartbeat> {
     Some(Heartbeat { interval, timeout, ..Heartbeat::default() })
 }
 
 #[test]
 fn keepalive_finds_a_host_that_is_gone_and_leaves_those_that_are_there() {
-    for driver in DriverKind::ALL {
+    on_each_driver(|driver| {
         let server = start(driver, None, KEEPALIVE);
         let (dead, living) = (open(server.local_addr()), open(server.local_addr()));
         blackhole(&dead);
         let stats = wait_until(&server, |stats| stats.ended(End::TimedOut) > 0);
         assert_eq!((stats.ended(End::TimedOut), stats.open), (1, 1), "{}", driver.name());
         drop(living);
-    }
+    });
 }
 
 #[test]
 fn the_user_timeout_gives_a_ping_up_that_nobody_acknowledges_long_before_the_heartbeat_does() {
-    for driver in DriverKind::ALL {
+    on_each_driver(|driver| {
         let pings = heartbeat(SECOND / 5, 600 * SECOND);
         let watch = TcpWatch { user_timeout: Some(SECOND / 2), ..NEVER };
         let server = start(driver, pings, watch);
@@ -125,12 +135,12 @@ fn the_user_timeout_gives_a_ping_up_that_nobody_acknowledges_long_before_the_hea
         assert_eq!(stats.ended(End::TimedOut), 1, "{}", driver.name());
         assert_eq!(stats.open, 1, "a program that hangs has a kernel that acknowledges");
         drop(mute);
-    }
+    });
 }
 
 #[test]
 fn behind_a_proxy_the_kernel_watches_the_proxy_and_only_the_heartbeat_finds_the_client() {
-    for driver in DriverKind::ALL {
+    on_each_driver(|driver| {
         let direct = start(driver, None, BOTH);
         let watched = start(driver, None, BOTH);
         let pinged = start(driver, heartbeat(SECOND / 2, SECOND / 2), NEVER);
@@ -149,5 +159,5 @@ fn behind_a_proxy_the_kernel_watches_the_proxy_and_only_the_heartbeat_finds_the_
         thread::sleep(began.elapsed());
         let stats = watched.handle().snapshot();
         assert_eq!((stats.open, stats.ended.len()), (1, 0), "{}: {stats:?}", driver.name());
-    }
+    });
 }
