@@ -1,6 +1,7 @@
 //! Clients that read slowly, or not at all, on the real server and on each driver: who is let go, how
 //! it ends, and what it costs meanwhile.
 
+mod backlog;
 #[path = "../live_bytes/mod.rs"]
 mod live_bytes;
 mod policies;
