@@ -70,8 +70,8 @@ mod linux {
         /// What runs the server; several are measured one after the other.
         #[arg(long, default_value = "io-uring", value_delimiter = ',', value_parser = driver)]
         driver: Vec<DriverKind>,
-        /// In the second measurement deadlines come up together at the multiples of this time, in
-        /// seconds; 0: there is no second measurement.
+        /// In the second measurement deadlines come up together so often, in seconds (longer than the
+        /// interval); 0: there is no second measurement.
         #[arg(long, default_value_t = 9.0)]
         gather: f64,
         /// How often all is measured.

@@ -4,8 +4,9 @@
 //! The server is a process of its own, made of the library's shards. Its other peers are two runs of
 //! the load generator: the victims, of whom each cable is cut in one instant, and the bystanders,
 //! whose messages are echoed all the time. With [`Setup::gather`] the shards' deadlines come up
-//! together at the multiples of a time, so that all pings go at one moment and all the dead are due
-//! in one tick.
+//! together every so often, so that all pings go at one moment and all the dead are due in one tick.
+//! The deaths lie halfway between two such moments: who dies amid the pings of one is due at the next
+//! or at the one after that, as its answer had gone out or not.
 
 mod report;
 pub mod server;
@@ -48,7 +49,7 @@ pub struct Setup {
     pub quiet: Duration,
     /// What runs the server.
     pub driver: DriverKind,
-    /// Deadlines come up together, at the multiples of this time.
+    /// Deadlines come up together, so often.
     pub gather: Option<Duration>,
 }
 
@@ -67,7 +68,7 @@ pub struct Measured {
     pub interval_ms: f64,
     /// The server's ping timeout.
     pub timeout_ms: f64,
-    /// Deadlines came up together at the multiples of this time.
+    /// Deadlines came up together, so often.
     pub gather_ms: Option<f64>,
     /// Rings of the server.
     pub shards: usize,
@@ -122,6 +123,9 @@ pub fn measure(program: &Path, setup: &Setup, round: usize) -> anyhow::Result<Me
 
     await_phase(&run, Phase::Steady)?;
     let (quiet_from, naps) = (clock::now(), Naps::start()?);
+    if let Some(first) = setup.gathered_first(quiet_from) {
+        server.ask(&first.as_nanos().to_string())?;
+    }
     await_phase(&run, Phase::Deaths)?;
     let hiccups_quiet = naps.finish();
     let naps = Naps::start()?;
@@ -137,6 +141,14 @@ impl Setup {
     /// The longest time from a death to the end of its connection.
     fn detection_max(&self) -> Duration {
         self.interval + self.timeout + 2 * self.gather.unwrap_or_default()
+    }
+
+    /// When deadlines come up together for the first time, so that the deaths fall halfway between two
+    /// such moments.
+    fn gathered_first(&self, quiet_from: Instant) -> Option<Instant> {
+        let every = self.gather?;
+        let ahead = (self.quiet + every / 2).as_nanos() % every.as_nanos();
+        Some(quiet_from + Duration::from_nanos(ahead as u64))
     }
 }
 

@@ -27,8 +27,8 @@ pub fn page(report: &Report<Measured>) -> String {
 const HOW_TO_READ: &str = "\
 The cables of all victims are cut in one instant (IP_MINTTL), and the server finds them by its \
 heartbeat. *As they fall*: pings are spread over the interval, and so are the deadlines. *In one \
-tick*: the shards look at the clock only at the multiples of a time, so that all pings go at one \
-moment and all the dead are due in one tick. The echoes count from the intended send. Server, \
+tick*: the shards look at the clock only every so often, so that all pings go at one moment and all \
+the dead are due in one tick; the cables are cut halfway between two such moments. The echoes count from the intended send. Server, \
 victims and the living share the machine; the hiccups are its own stops. A figure is the median of \
 the rounds, and behind it stand the least and the greatest; a claim about time is held by the median, \
 and that nobody is lost by every round.\n\n";
