@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long deadlines are worked at in a turn.
 const DEADLINES_BUDGET: Duration = Duration::from_micros(200);
 
+/// After so long what is due is worked at amid the arrivals.
+const ARRIVALS_BUDGET: Duration = Duration::from_millis(1);
+
 /// Reading the clock costs a hundredth of what a system call does.
 const NEWS_PER_CLOCK: usize = 32;
 
@@ -18,13 +21,16 @@ struct Turns<'a, E> {
     engine: &'a mut E,
     driver: &'a mut Driver,
     silence: Silence,
+    /// Since when arrivals have been handed over, and nothing that was due worked at.
+    since: Instant,
     ops: Vec<Op>,
 }
 
 /// Turns until the engine says stop.
 pub(super) fn run<E: Engine>(engine: &mut E, driver: &mut Driver) -> Result<(), Error> {
-    let silence = Silence::new(clock::now());
-    let mut turns = Turns { engine, driver, silence, ops: Vec::new() };
+    let now = clock::now();
+    let silence = Silence::new(now);
+    let mut turns = Turns { engine, driver, silence, since: now, ops: Vec::new() };
     turns.tell_news();
     while !turns.driver.stopped {
         turns.turn()?;
@@ -42,7 +48,7 @@ impl<E: Engine> Turns<'_, E> {
         self.driver.counters.syscalls.add(1);
         let all = self.driver.poll.wait(wait).map_err(|errno| failed("waiting by epoll", errno))?;
         let returned = clock::now();
-        self.driver.now = returned;
+        (self.driver.now, self.since) = (returned, returned);
 
         self.hand_over();
         self.read_carried(carried);
@@ -78,6 +84,7 @@ impl<E: Engine> Turns<'_, E> {
             if let Some(id) = self.driver.on_event(key, mask) {
                 self.read(id);
             }
+            self.work_amid_arrivals();
         }
     }
 
@@ -87,6 +94,7 @@ impl<E: Engine> Turns<'_, E> {
             if let Some(id) = self.driver.next_carried() {
                 self.read(id);
             }
+            self.work_amid_arrivals();
         }
     }
 
@@ -115,6 +123,7 @@ impl<E: Engine> Turns<'_, E> {
         for told in 0..self.driver.news.len() {
             if told % NEWS_PER_CLOCK == 0 {
                 self.driver.now = clock::now();
+                self.work_amid_arrivals();
             }
             let Some(news) = self.driver.news.pop() else { return };
             match news {
@@ -157,6 +166,15 @@ impl<E: Engine> Turns<'_, E> {
             if !self.driver.stopped {
                 self.driver.carry_out(op);
             }
+        }
+    }
+
+    /// A long row of arrivals does not keep what is due waiting. How far we have listened is what was
+    /// known before the row.
+    fn work_amid_arrivals(&mut self) {
+        if self.driver.now.saturating_since(self.since) > ARRIVALS_BUDGET {
+            self.work_at_deadlines();
+            self.since = self.driver.now;
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) enum Tag {
     Probed(ConnId, u32),
     /// An answer is to be given.
     Locate(ConnId),
+    /// A turn has left something over.
+    GoOn,
 }
 
 /// Tags and results, in the order of the completions.
@@ -65,6 +67,10 @@ impl Completions {
     /// The oldest.
     pub(super) fn next(&self) -> Option<(Tag, i32)> {
         self.queue.borrow_mut().pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.borrow().is_empty()
     }
 
     /// Waits until something came since the last time.

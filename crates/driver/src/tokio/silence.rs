@@ -20,6 +20,9 @@
 //! faster than we read, or a connection that was paused and is read again. A peer whose `Opened`
 //! is still to come may wait behind the moment, and has not been asked anything yet.
 //!
+//! Where a turn leaves completions over, what is due is worked at with what the last pass has told:
+//! pings do not wait for the row, and nobody is declared dead before it was heard to its end.
+//!
 //! A driver under load makes its passes too, only slower; it is saturated only while they are void.
 
 use crate::Heard;
@@ -55,6 +58,12 @@ impl Silence {
     /// Something that has arrived waits behind the moment of the pass.
     pub(super) fn make_void(&mut self) {
         self.void = self.under_way;
+    }
+
+    /// What is known amid a pass. Nobody is dead by being busy alone: only the end of a pass knows
+    /// whether there was a break.
+    pub(super) fn heard_so_far(&self) -> Heard {
+        Heard { busy_since: None, ..self.heard }
     }
 
     /// The pass begun at `moment` is over.

@@ -7,7 +7,9 @@ use super::ops::{Ops, Tag};
 use super::silence::Silence;
 use super::timers::Timers;
 use crate::table::Table;
-use crate::{CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Op, Token, WakeSource, socket};
+use crate::{
+    CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Heard, Op, Token, WakeSource, socket,
+};
 use halfopen_wheel::{Instant, clock};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -18,6 +20,15 @@ use std::time::Duration;
 
 /// How long deadlines are worked at in a turn.
 const DEADLINES_BUDGET: Duration = Duration::from_micros(200);
+
+/// So many completions are handed over before what they have brought about is handed to the kernel.
+const COMPLETIONS_MAX: u32 = 1024;
+
+/// And no more after so long, if something is due.
+const ARRIVALS_BUDGET: Duration = Duration::from_millis(1);
+
+/// How many completions are handed over between two looks at the clock.
+const COMPLETIONS_PER_CLOCK: u32 = 32;
 
 /// The buffer of the thread.
 const BUFFER: usize = 64 * 1024;
@@ -108,12 +119,30 @@ impl Driver {
         let begun = clock::now();
         // The runtime's own: one to submit, one to wait. It makes one more in a turn under load.
         self.counters.syscalls.add(2);
-        while !self.stopped
-            && let Some((tag, result)) = self.ops.completions().next()
-        {
-            self.hand_over(engine, tag, result);
+        self.hand_over_some(engine, begun);
+        if !self.stopped && !self.ops.completions().is_empty() {
+            self.work_at_deadlines(engine, self.silence.heard_so_far());
+            // Who lets go of the thread is called back by a completion alone.
+            self.ops.later(Tag::GoOn);
         }
         self.counters.turns.add(clock::now().saturating_since(begun));
+    }
+
+    fn hand_over_some<E: Engine>(&mut self, engine: &mut E, begun: Instant) {
+        for number in 1..=COMPLETIONS_MAX {
+            if self.stopped {
+                return;
+            }
+            let Some((tag, result)) = self.ops.completions().next() else { return };
+            self.hand_over(engine, tag, result);
+            if number.is_multiple_of(COMPLETIONS_PER_CLOCK) {
+                let now = clock::now();
+                let due = engine.deadline().is_some_and(|due| due <= now);
+                if due && now.saturating_since(begun) > ARRIVALS_BUDGET {
+                    return;
+                }
+            }
+        }
     }
 
     /// Sees to it that the next turn comes in time: by a pass where a deadline of the engine is
@@ -149,7 +178,11 @@ impl Driver {
                 self.tell(engine, Event::Woken);
             }
             Tag::Timer(at) => self.timers.fired(at),
-            Tag::Heard(moment) => self.work_at_deadlines(engine, moment),
+            Tag::Heard(moment) => {
+                let heard = self.silence.end(moment, clock::now());
+                self.work_at_deadlines(engine, heard);
+            }
+            Tag::GoOn => {}
             Tag::Closed(id) => self.on_closed(engine, id),
             Tag::Refused(token, cause) => self.tell(engine, Event::Refused { token, cause }),
             Tag::Probed(id, queued) => {
@@ -236,15 +269,18 @@ impl Driver {
         self.watch_listener();
     }
 
-    /// Works at what is due, now that it is known how far we have heard.
-    fn work_at_deadlines<E: Engine>(&mut self, engine: &mut E, moment: Instant) {
+    /// Works at what is due.
+    fn work_at_deadlines<E: Engine>(&mut self, engine: &mut E, heard: Heard) {
         let mut now = clock::now();
-        let heard = self.silence.end(moment, now);
         let enough = now + DEADLINES_BUDGET;
         while !self.stopped && now < enough && engine.deadline().is_some_and(|due| due <= now) {
             let mut wishes = std::mem::take(&mut self.wishes);
             engine.on_deadline(now, heard, &mut wishes);
+            let idle = wishes.is_empty();
             self.carry_out(wishes);
+            if idle && !self.ops.completions().is_empty() {
+                return;
+            }
             now = clock::now();
         }
     }

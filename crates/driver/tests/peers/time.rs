@@ -13,6 +13,7 @@ on_every_driver! {
     what_arrived_before_heard_until_has_been_handed_over,
     a_send_is_told_before_the_answer_to_it,
     a_deadline_may_move_earlier_and_is_repeated_while_it_stays_in_the_past,
+    a_long_row_of_arrivals_does_not_keep_a_deadline_waiting,
 }
 
 /// Asks at a deadline, and stands still until the answer is there.
@@ -225,4 +226,65 @@ fn a_deadline_may_move_earlier_and_is_repeated_while_it_stays_in_the_past(driver
     waker.wake();
     driver.run(&mut engine, config).unwrap();
     assert_eq!(engine.called.len(), 4);
+}
+
+/// Reads from all at once, works for a while at each arrival, and is always due.
+struct Laborious {
+    open: Vec<ConnId>,
+    deadline: Instant,
+    heard: usize,
+    /// Arrivals since the last deadline.
+    row: usize,
+}
+
+const CROWD: usize = 100;
+
+/// Four of them are more than a turn hands over while something is due.
+const LABOUR: Duration = Duration::from_micros(300);
+
+/// The four, and those between two looks at the clock.
+const ROW_MAX: usize = 4 + 2 * 32;
+
+impl Engine for Laborious {
+    fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        match event {
+            Event::Started => ops.push(Op::Accept(true)),
+            Event::Opened { id, .. } => {
+                self.open.push(id);
+                ops.push(Op::Pause { id });
+                if self.open.len() == CROWD {
+                    self.deadline = now;
+                }
+            }
+            Event::Received { .. } => {
+                std::thread::sleep(LABOUR);
+                (self.heard, self.row) = (self.heard + 1, self.row + 1);
+                assert!(self.row <= ROW_MAX, "{} arrivals, and something was due", self.row);
+                if self.heard == CROWD {
+                    ops.push(Op::Stop);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_deadline(&mut self, _now: Instant, _heard: Heard, ops: &mut Vec<Op>) {
+        self.row = 0;
+        ops.extend(self.open.drain(..).map(|id| Op::Resume { id }));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline)
+    }
+}
+
+fn a_long_row_of_arrivals_does_not_keep_a_deadline_waiting(driver: Driver) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut peers = Vec::from_iter((0..CROWD).map(|_| TcpStream::connect(address).unwrap()));
+    peers.iter_mut().for_each(|peer| peer.write_all(b"!").unwrap());
+    let (_waker, config) = config(CROWD as u32, Some(Arc::new(listener)));
+    let mut engine = Laborious { open: Vec::new(), deadline: Instant::FAR, heard: 0, row: 0 };
+    driver.run(&mut engine, config).unwrap();
+    assert_eq!(engine.heard, CROWD);
 }
