@@ -41,8 +41,10 @@ impl Silence {
         self.returned = now;
     }
 
+    /// How far it has listened. A stall since the last system call is no turning without a break.
     pub(crate) fn heard(&self, now: Instant) -> Heard {
-        let saturated = now.saturating_since(self.busy) > SATURATED;
+        let turning = now.saturating_since(self.returned) <= STALL;
+        let saturated = turning && now.saturating_since(self.busy) > SATURATED;
         Heard { until: self.until, busy_since: saturated.then_some(self.busy) }
     }
 }
@@ -78,5 +80,15 @@ mod tests {
         assert_eq!(silence.heard(ms(500)), Heard { until: ms(0), busy_since: Some(ms(301)) });
         silence.listened(ms(510), ms(511), true);
         assert_eq!(silence.heard(ms(520)), Heard { until: ms(510), busy_since: None });
+    }
+
+    #[test]
+    fn who_has_stood_still_since_its_last_call_is_not_busy() {
+        let mut silence = Silence::new(ms(0));
+        for turn in 0..20 {
+            silence.listened(ms(10 * turn), ms(10 * turn + 9), false);
+        }
+        assert_eq!(silence.heard(ms(249)).busy_since, Some(ms(0)));
+        assert_eq!(silence.heard(ms(10_000)).busy_since, None);
     }
 }
