@@ -157,6 +157,11 @@ fn driver(stats: &DriverStats, to: &mut Exposition) {
     to.counter("halfopen_received_bytes_total", "Bytes received from TCP.", stats.bytes_received);
     to.counter("halfopen_sent_bytes_total", "Bytes given to TCP.", stats.bytes_sent);
     to.counter("halfopen_syscalls_total", "System calls of the drivers' loops.", stats.syscalls);
+    to.counter(
+        "halfopen_gathering_waits_total",
+        "Waits for several arrivals at once, as the io_uring driver makes them at high load.",
+        stats.gathers,
+    );
     to.counter("halfopen_events_total", "Events that the drivers handed over.", stats.events);
     to.histogram(
         "halfopen_turn_seconds",
