@@ -1,7 +1,9 @@
 //! How connections end that end badly: FIN and RST in the middle of something, and those who say
 //! nothing at all.
 
-use crate::rig::{DRIVERS, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp};
+use crate::rig::{
+    DRIVERS, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp, wait_until,
+};
 use halfopen_server::{Config, Echo, End, Server};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
@@ -10,9 +12,9 @@ use std::time::Duration;
 
 /// Waits until that many connections have ended.
 fn ended(server: &Server, connections: u64) {
-    while server.handle().snapshot().ended.values().sum::<u64>() < connections {
-        std::thread::yield_now();
-    }
+    wait_until("the ends of all connections", || {
+        server.handle().snapshot().ended.values().sum::<u64>() >= connections
+    });
 }
 
 fn reset(stream: TcpStream) {

@@ -1,6 +1,6 @@
 //! A client that others wrote.
 
-use crate::rig::{DRIVERS, PATIENCE, drained, start, tcp};
+use crate::rig::{DRIVERS, PATIENCE, drained, start, tcp, wait_until};
 use halfopen_server::{
     Accept, App, CloseCode, Config, DriverKind, Echo, End, Handshake, Heartbeat, Message, Peer,
     Rejection, Server, ServerConfig, ServerError,
@@ -147,9 +147,7 @@ fn those_beyond_the_maximum_are_refused_and_come_in_when_there_is_room() {
         }
         assert_eq!(server.handle().open(), 200);
         drop(clients);
-        while server.handle().open() > 0 {
-            std::thread::yield_now();
-        }
+        wait_until("all places to be free again", || server.handle().open() == 0);
         connect(&server);
         let stats = drained(server);
         assert_eq!((stats.opened, stats.peak), (201, 200));
