@@ -114,6 +114,21 @@ pub(crate) fn tell(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
+/// Whether a run says of itself that others took the machine from it. Then the living may answer too
+/// late, and the kernel tells of destroyed sockets seconds later than it destroys them.
+pub(crate) fn is_spoilt(report: &serde_json::Value) -> bool {
+    let hiccup_ms = report["machine"]["hiccups_ms"]["max"].as_f64().expect("it counts them");
+    let doubts = report["doubts"].as_array().expect("a list");
+    hiccup_ms > 300.0 || doubts.iter().any(|doubt| doubt["code"] == "foreign_cpu")
+}
+
+/// Has `attempt` made up to three times, until one was not spoilt.
+pub(crate) fn unspoilt(what: &str, attempt: impl Fn() -> Option<()>) {
+    if (0..3).all(|_| attempt().is_none()) {
+        eprintln!("SKIPPED: others take this machine from {what}");
+    }
+}
+
 /// Waits until something is the case.
 pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(30);
