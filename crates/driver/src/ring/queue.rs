@@ -112,15 +112,11 @@ impl Queue {
             counters,
         };
         // SAFETY: `drop` frees the buffers only after all receives have ended, else never.
-        unsafe { queue.buffers.register(&queue.ring.submitter()) }
-            .map_err(|error| Error::Os { doing: "registering buffers with io_uring", error })?;
+        let registered = unsafe { queue.buffers.register(&queue.ring.submitter()) };
+        registered.map_err(|error| shortage_in("registering buffers with io_uring", error))?;
         if features.has(Feature::Direct) {
-            queue.ring.submitter().register_files_sparse(slots).map_err(|error| {
-                shortage(error, |error| Error::Os {
-                    doing: "registering a table of connections",
-                    error,
-                })
-            })?;
+            let registered = queue.ring.submitter().register_files_sparse(slots);
+            registered.map_err(|error| shortage_in("registering a table of connections", error))?;
         }
         Ok(queue)
     }
@@ -425,6 +421,10 @@ fn shortage(error: io::Error, otherwise: impl FnOnce(io::Error) -> Error) -> Err
         Some(libc::EMFILE | libc::ENFILE) => Error::NoDescriptors(error),
         _ => otherwise(error),
     }
+}
+
+fn shortage_in(doing: &'static str, error: io::Error) -> Error {
+    shortage(error, |error| Error::Os { doing, error })
 }
 
 #[cfg(test)]

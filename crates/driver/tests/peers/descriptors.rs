@@ -2,42 +2,23 @@
 //! own: the limit is the whole process's.
 
 use crate::drivers::Driver;
-use crate::rig::{Rig, Seen};
+use crate::rig::{Rig, Seen, in_a_process_of_its_own};
 use halfopen_driver::ring::{Fallback, Features, Lack, probe};
 use halfopen_driver::{Error, Op, Opening};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use std::fs::File;
-use std::process::Command;
 use std::time::Duration;
 
 on_every_driver! {
     who_comes_when_no_descriptor_is_free_waits_and_nobody_spins,
 }
 
-const CHILD: &str = "HALFOPEN_FEW_DESCRIPTORS";
-
 /// So long nobody can be taken. A loop that spins turns many thousand times in it.
 const SHORTAGE: Duration = Duration::from_millis(300);
 
 fn who_comes_when_no_descriptor_is_free_waits_and_nobody_spins(driver: Driver) {
     in_a_process_of_its_own(|| run_out(driver));
-}
-
-fn in_a_process_of_its_own(run: impl FnOnce()) {
-    if std::env::var_os(CHILD).is_some() {
-        return run();
-    }
-    // The harness names a test's thread after it.
-    let thread = std::thread::current();
-    let name = thread.name().expect("a test has a name");
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{child:?}");
 }
 
 fn limit_descriptors() {

@@ -33,6 +33,7 @@ mod bytes;
 mod descriptors;
 mod drivers;
 mod ending;
+mod memory;
 mod opening;
 mod rig;
 mod ring;

@@ -10,6 +10,7 @@ use halfopen_wheel::{Instant, clock};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -216,4 +217,24 @@ pub(crate) fn fill(rig: &Rig, id: ConnId) {
             Err(_) => return,
         }
     }
+}
+
+const CHILD: &str = "HALFOPEN_PROCESS_OF_ITS_OWN";
+
+/// Has the test that calls it run once more, alone in a process, and there does `run`.
+pub(crate) fn in_a_process_of_its_own(run: impl FnOnce()) {
+    if std::env::var_os(CHILD).is_some() {
+        return run();
+    }
+    // The harness names a test's thread after it.
+    let thread = std::thread::current();
+    let name = thread.name().expect("a test has a name");
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{child:?}");
+    eprint!("{}", String::from_utf8_lossy(&child.stderr));
 }
