@@ -66,8 +66,16 @@ fn all_victims_are_found_and_the_living_are_measured() {
             assert!(run[echo]["p50_ms"].as_f64() > Some(0.001), "{run}");
         }
         let first_freed_ms = run["first_freed_ms"].as_f64();
-        assert!(lost > 0 || first_freed_ms >= Some(250.0), "not before their time: {run}");
+        assert!(stood_still(run) || first_freed_ms >= Some(250.0), "not before their time: {run}");
     }
     let over = |run: &Value| run["freed_over_ms"].as_f64().unwrap();
-    assert!(over(gathered) < over(falling), "{report}");
+    let stood_still = stood_still(falling) || stood_still(gathered);
+    assert!(stood_still || over(gathered) < over(falling), "{report}");
+}
+
+/// Then victims, too, may be found before they die, and those who die amid a row of pings in two parts.
+fn stood_still(run: &Value) -> bool {
+    let longest_ms = ["echo_quiet", "echo_during", "hiccups_quiet", "hiccups_during"]
+        .map(|felt| run[felt]["max_ms"].as_f64());
+    run["lost"] != 0 || longest_ms.into_iter().any(|ms| ms > Some(250.0))
 }

@@ -117,14 +117,16 @@ impl Conductor {
         if self.ended.is_some() {
             return None;
         }
-        let Snapshot { opened, failed, lost, .. } = view.swarms;
+        let Snapshot { opened, failed, lost, killed, .. } = view.swarms;
         let ramped = self.stage != Stage::Ramp || self.has_ramped(view);
         let hopeless = ramped || failed >= HOPELESS.min(self.plan.connections.into());
+        // Where nobody was to live, the dead are watched all the same.
+        let all_killed = killed > 0 && opened <= self.plan.kills_total();
         if view.interrupted {
             Some(Ended::Interrupted)
         } else if opened == 0 && hopeless {
             Some(Ended::NoneOpened)
-        } else if lost > 0 && view.swarms.living() == 0 && hopeless {
+        } else if lost > 0 && view.swarms.living() == 0 && hopeless && !all_killed {
             Some(Ended::ServerLost)
         } else {
             None
@@ -459,6 +461,20 @@ mod tests {
         }
         let all_killed = Snapshot { killed: 100, ..open(100) };
         assert_eq!(Rehearsal::new(asked()).with(all_killed).until_the_end(), Some(30.0));
+    }
+
+    #[test]
+    fn where_all_were_to_die_the_loss_of_some_before_does_not_end_the_watch() {
+        let kills = vec![(Death::Freeze, Amount::Count(100))];
+        let asked = Asked { kills, watch: Watch::For(secs(6)), ..killing() };
+        let mut run = Rehearsal::new(asked).with(Snapshot { lost: 4, ..open(100) });
+        run.until(Action::Tell(Order::Choose)).unwrap();
+        run.view.swarms.ready_to_die = 100;
+        run.conductor.step(run.now, &run.view);
+        run.view.swarms = Snapshot { killed: 96, kills_missed: 4, ..run.view.swarms };
+        run.conductor.step(run.now, &run.view);
+        assert_eq!(run.until_the_end(), Some(6.0));
+        assert_eq!(run.finish().1, Ended::Complete);
     }
 
     #[test]
