@@ -1,7 +1,7 @@
 //! Every driver of the kernel keeps the contract of the seam, and the one on io_uring also without
 //! what a kernel may lack.
 //!
-//! The churn is of 50,000 connections here, and of 5,000 where something is left out;
+//! The churn is of 10,000 connections here, and of 2,000 where something is left out;
 //! `HALFOPEN_CHURN=1000000` makes it a million.
 
 use halfopen_driver::ring::{Feature, Features, Options, run as on_ring, run_with};
@@ -16,7 +16,7 @@ halfopen_sim::contract_suite!(ring, Threads::new(on_ring));
 /// The suite on io_uring with another configuration.
 macro_rules! ring_with {
     ($name:ident, $run:expr) => {
-        halfopen_sim::contract_suite!($name, Threads::new($run).churning(5_000));
+        halfopen_sim::contract_suite!($name, Threads::new($run).churning(2_000));
     };
 }
 

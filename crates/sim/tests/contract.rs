@@ -1,4 +1,6 @@
 //! The simulator keeps the contract that it models, on a calm day and on bad ones.
+//!
+//! The churn is of 20,000 connections here; `HALFOPEN_CHURN=1000000` makes it a million.
 
 use fastrand::Rng;
 use halfopen_sim::Faults;
@@ -10,7 +12,7 @@ fn rough(seed: u64) -> Simulated {
     Simulated::new(seed, faults)
 }
 
-halfopen_sim::contract_suite!(calm, Simulated::new(1, Faults::none()).churning(1_000_000));
+halfopen_sim::contract_suite!(calm, Simulated::new(1, Faults::none()));
 halfopen_sim::contract_suite!(rough_1, rough(1));
 halfopen_sim::contract_suite!(rough_2, rough(2));
 halfopen_sim::contract_suite!(rough_3, rough(3));

@@ -196,7 +196,7 @@ impl Engine for Curt {
 /// and another has its place.
 fn a_shutdown_never_meets_the_connection_that_comes_after(driver: Driver) {
     const PEERS: usize = 4;
-    const EACH: usize = 1_000;
+    const EACH: usize = 500;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (_waker, config) = config(PEERS as u32, Some(Arc::new(listener)));

@@ -145,7 +145,7 @@ type Run = fn(&mut Checker<Script>, Config) -> Result<(), Error>;
 impl Threads {
     /// The harness of the driver with this `run`.
     pub fn new(run: Run) -> Self {
-        Self { run, churn: 50_000 }
+        Self { run, churn: 10_000 }
     }
 
     /// Opens and closes that many in the churn.
@@ -209,16 +209,20 @@ impl Harness for Threads {
         }
     }
 
-    /// `HALFOPEN_CHURN` asks for another number, a million for instance.
     fn churn(&self) -> u32 {
-        let asked = std::env::var("HALFOPEN_CHURN").ok();
-        asked.map_or(self.churn, |asked| asked.parse().expect("HALFOPEN_CHURN is a number"))
+        asked_churn().unwrap_or(self.churn)
     }
 
     /// Linux lets a send buffer grow to 4 MB, and a receive buffer that is not read stays small.
     fn bulk(&self) -> usize {
         20_000_000
     }
+}
+
+/// `HALFOPEN_CHURN` asks for another number, a million for instance.
+fn asked_churn() -> Option<u32> {
+    let asked = std::env::var("HALFOPEN_CHURN").ok()?;
+    Some(asked.parse().expect("HALFOPEN_CHURN is a number"))
 }
 
 fn drive(run: Run, mut node: Node) {
@@ -319,7 +323,7 @@ impl Harness for Simulated {
     }
 
     fn churn(&self) -> u32 {
-        self.churn
+        asked_churn().unwrap_or(self.churn)
     }
 
     fn bulk(&self) -> usize {
