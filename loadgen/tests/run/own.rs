@@ -1,6 +1,6 @@
 //! Whole runs against our own server.
 
-use crate::DRIVERS;
+use crate::on_each_driver;
 use halfopen_driver::DriverKind;
 use halfopen_loadgen::death::Death;
 use halfopen_loadgen::observer::{Observer, Sighting};
@@ -40,7 +40,7 @@ fn run(driver: DriverKind, asked: Asked) -> (Outcome, Vec<Sighting>) {
 
 #[test]
 fn all_of_the_silent_dead_are_detected_and_reclaimed_and_none_of_the_living_is_lost() {
-    for driver in DRIVERS {
+    on_each_driver(|driver| {
         let silent = [Death::Freeze, Death::Mute, Death::Blackhole];
         let kills = silent.map(|death| (death, Amount::Count(30))).to_vec();
         let asked = Asked { connections: 300, shards: Some(2), kills, ..Asked::new("") };
@@ -52,7 +52,7 @@ fn all_of_the_silent_dead_are_detected_and_reclaimed_and_none_of_the_living_is_l
         for victim in &tally.victims {
             assert_found_in_time(victim, &sightings);
         }
-    }
+    });
 }
 
 /// Not before its time; how soon after it is a matter of the machine.
