@@ -1,6 +1,7 @@
 //! More connections than anybody wants: those who say nothing, those for whom there is no room, and
 //! all who come at once.
 
+use crate::at_once::on_all_drivers_at_once;
 use crate::living::Living;
 use crate::rig::{
     DRIVERS, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp, wait_until,
@@ -28,13 +29,13 @@ const TURNS_MAX: u64 = 600;
 #[test]
 fn those_who_connect_and_say_nothing_have_their_time_and_hold_up_nobody() {
     let _turn = alone();
-    for driver in DRIVERS {
+    on_all_drivers_at_once(|driver| {
         let config = Config { handshake_timeout: Duration::from_millis(200), ..patient() };
         let act = |server: &Server| -> Vec<TcpStream> { (0..CROWD).map(|_| tcp(server)).collect() };
         let abuse = Abuse { crowd: CROWD as u64, each_max: 4096, act };
         let stats = survive(driver, config, abuse);
         assert_eq!(stats.ended(End::HandshakeTimeout), ROUNDS * CROWD as u64, "{}", driver.name());
-    }
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Requests that come as slowly as can be, never end, or ask for what they must not get.
 
+use crate::at_once::on_all_drivers_at_once;
 use crate::bad_requests::{assert_refused, bad_requests};
 use crate::rig::{DRIVERS, PATIENCE, Raw, TEXT, frame, patient, read_head, request, tcp};
 use crate::scene::{Abuse, ROUNDS, alone, survive, survive_with};
@@ -31,7 +32,7 @@ fn trickle(crowd: &[TcpStream], bytes: &[u8]) {
 #[test]
 fn a_byte_now_and_then_does_not_make_the_handshake_timeout_longer() {
     let _turn = alone();
-    for driver in DRIVERS {
+    on_all_drivers_at_once(|driver| {
         let config = Config { handshake_timeout: Duration::from_millis(250), ..patient() };
         let act = |server: &Server| -> Vec<TcpStream> {
             let crowd: Vec<_> = (0..CROWD).map(|_| tcp(server)).collect();
@@ -41,7 +42,7 @@ fn a_byte_now_and_then_does_not_make_the_handshake_timeout_longer() {
         let abuse = Abuse { crowd: CROWD as u64, each_max: HEAD_MAX, act };
         let stats = survive(driver, config, abuse);
         assert_eq!(stats.ended(End::HandshakeTimeout), ROUNDS * CROWD as u64, "{}", driver.name());
-    }
+    });
 }
 
 #[test]

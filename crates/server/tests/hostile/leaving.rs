@@ -1,5 +1,6 @@
 //! Those who are gone in the middle of something: by FIN, by RST, without a word, and all at once.
 
+use crate::at_once::on_all_drivers_at_once;
 use crate::rig::{BINARY, DRIVERS, Raw, frame_of, patient, tcp};
 use crate::scene::{Abuse, ROUNDS, alone, survive};
 use crate::severed::sever;
@@ -60,7 +61,7 @@ fn beating() -> Config {
 fn everyone_vanishes_at_once_behind_the_upgrade_or_inside_a_frame_and_each_is_found() {
     let _turn = alone();
     let wire = beginning();
-    for driver in DRIVERS {
+    on_all_drivers_at_once(|driver| {
         let act = |server: &Server| -> Vec<TcpStream> {
             let open = |number| {
                 let mut client = Raw::open(server);
@@ -78,7 +79,7 @@ fn everyone_vanishes_at_once_behind_the_upgrade_or_inside_a_frame_and_each_is_fo
         assert_eq!(stats.ended(End::Silent), ROUNDS * CROWD as u64, "{}", driver.name());
         assert_eq!(stats.lateness_ns.len(), ROUNDS * CROWD as u64);
         assert!(stats.pongs_matched > 0, "the living one was asked, too");
-    }
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Each test has the process to itself, because what the allocator counts, and how many descriptors
 //! there are, is one for all.
 
+mod at_once;
 #[path = "../sockets/bad_requests.rs"]
 mod bad_requests;
 mod crowds;
