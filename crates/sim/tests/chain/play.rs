@@ -1,7 +1,7 @@
 //! One run of a server and a load generator in one world.
 
 use crate::relay::Relay;
-use crate::spy::{Seen, Spoil, Spy};
+use crate::spy::{Seen, Sleepy, Spoil, Spy};
 use fastrand::Rng;
 use halfopen_driver::Waker;
 use halfopen_loadgen::death::{Death, DeathWatch};
@@ -185,8 +185,9 @@ impl Case {
         let plan = Arc::new(self.plan());
         let (orders, meter) = (Orders::new(client_waker), Arc::<Meter>::default());
         let links = Links { orders: orders.clone(), meter: meter.clone(), watch: Arc::new(Nobody) };
-        let mut world = World::new(self.seed, self.faults.clone()).with_stall(stall);
+        let mut world = World::new(self.seed, self.faults.clone()).with_stall(stall.clone());
         let swarm = Swarm::new(plan.clone(), Share::WHOLE, world.now(), links);
+        let swarm = Sleepy::new(swarm, world.now(), self.spoil, stall);
         let mut client = Checker::new("client", room, swarm);
 
         let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
@@ -226,7 +227,7 @@ impl Case {
         server.finish();
         client.finish();
         let (stats, seen) = (server.engine().stats(), server.into_engine().seen);
-        Played { hash, end, seen, stats, tally: client.into_engine().into_tally() }
+        Played { hash, end, seen, stats, tally: client.into_engine().swarm.into_tally() }
     }
 
     /// The way of a run: ramp, peace, deaths, watch.

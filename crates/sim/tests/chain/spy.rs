@@ -2,6 +2,7 @@
 
 use bytes::Buf;
 use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op};
+use halfopen_loadgen::swarm::Swarm;
 use halfopen_server::{Echo, Shard, Stats};
 use halfopen_sim::Stall;
 use halfopen_wheel::Instant;
@@ -17,6 +18,8 @@ pub(crate) struct Spoil {
     /// Its thread stands still once: when it has run for as long as the first, for as long as the
     /// second.
     pub(crate) stall: Option<(Duration, Duration)>,
+    /// The same of the load generator's thread.
+    pub(crate) client_stall: Option<(Duration, Duration)>,
 }
 
 /// What became of one connection, on the server's clock.
@@ -121,6 +124,37 @@ impl Engine for Spy {
 
     fn deadline(&self) -> Option<Instant> {
         self.shard.deadline()
+    }
+}
+
+/// A load generator whose thread stands still once.
+pub(crate) struct Sleepy {
+    pub(crate) swarm: Swarm,
+    due: Option<(Instant, Duration)>,
+    stall: Stall,
+}
+
+impl Sleepy {
+    pub(crate) fn new(swarm: Swarm, now: Instant, spoil: Spoil, stall: Stall) -> Self {
+        let due = spoil.client_stall.map(|(after, time)| (now + after, time));
+        Self { swarm, due, stall }
+    }
+}
+
+impl Engine for Sleepy {
+    fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        self.swarm.on_event(now, event, ops);
+        if let Some((_, time)) = self.due.take_if(|(at, _)| *at <= now) {
+            self.stall.stall(time);
+        }
+    }
+
+    fn on_deadline(&mut self, now: Instant, heard: Heard, ops: &mut Vec<Op>) {
+        self.swarm.on_deadline(now, heard, ops);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.swarm.deadline()
     }
 }
 

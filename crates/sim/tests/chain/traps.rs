@@ -9,6 +9,7 @@ use halfopen_sim::Faults;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A crowd that is asked often, and a loop that comes back to more answers than one turn hands over.
 fn stalled_for(time: Duration) -> Case {
@@ -26,6 +27,49 @@ fn a_loop_that_stalled_for_42_seconds_kills_nobody() {
     let played = case.play();
     assert!(played.tally.losses.is_empty(), "{:?}", played.tally.losses);
     assert_eq!(played.stats.ended(End::Silent), 0);
+}
+
+/// What the client says of its messages, in seconds: at the median and at most.
+macro_rules! median_and_most {
+    ($ns:expr) => {
+        ($ns.value_at_quantile(0.5) / 1_000_000_000, $ns.max() / 1_000_000_000)
+    };
+}
+
+/// Suspended, and resumed: the messages of an hour wait in its sockets, and were sent in time.
+#[test]
+fn a_server_whose_clock_jumps_an_hour_kills_nobody_and_the_client_says_what_it_waited() {
+    let played = Case { messages: Some(2.0), ..stalled_for(HOUR) }.play();
+    let tally = &played.tally;
+    assert!(tally.losses.is_empty(), "{:?}", tally.losses);
+    assert_eq!(played.stats.ended(End::Silent), 0);
+    // The last message may be on its way.
+    assert!(tally.living_at_end == 40 && tally.messages_unanswered <= 1);
+    for waited in [&tally.latency_ns, &tally.service_ns] {
+        let (median, most) = median_and_most!(waited);
+        assert!((1_700..1_900).contains(&median) && most >= 3_590, "{median} s, {most} s");
+    }
+    assert_eq!(median_and_most!(tally.send_late_ns), (0, 0));
+}
+
+/// Its peers are patient. What it was to send in that hour leaves afterwards, all at once, and is
+/// answered at once: only the time from the intended send tells of the hour.
+#[test]
+fn a_client_whose_clock_jumps_an_hour_is_not_lost_and_says_how_late_it_was() {
+    let patient =
+        Case { peace: HOUR + 10 * SECOND, watch: SECOND, ..Case::calm(40, 1_000, 7_200_000) };
+    let spoil = Spoil { client_stall: Some((5 * SECOND, HOUR)), ..Spoil::default() };
+    let played = Case { messages: Some(2.0), spoil, ..patient }.play();
+    let tally = &played.tally;
+    assert!(tally.losses.is_empty(), "{:?}", tally.losses);
+    // The last message may be on its way.
+    assert!(tally.living_at_end == 40 && tally.messages_unanswered <= 1);
+    assert!(tally.messages_sent >= 7_200 && tally.messages_skipped == 0, "{}", tally.messages_sent);
+    for late in [&tally.latency_ns, &tally.send_late_ns] {
+        let (median, most) = median_and_most!(late);
+        assert!((1_700..1_900).contains(&median) && most >= 3_590, "{median} s, {most} s");
+    }
+    assert_eq!(median_and_most!(tally.service_ns).0, 0);
 }
 
 #[test]
