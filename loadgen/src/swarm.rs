@@ -120,7 +120,7 @@ impl Engine for Swarm {
     fn on_deadline(&mut self, now: Instant, heard: Heard, ops: &mut Vec<Op>) {
         if let Some(busy) = heard.busy_since {
             let saturated = &mut self.ledger.tally.saturated;
-            *saturated = (*saturated).max(now.saturating_since(busy));
+            *saturated = (*saturated).max(now.saturating_since(busy.unbroken()));
         }
         self.ledger.roll(now);
         self.look_at_the_due(now, heard, ops);

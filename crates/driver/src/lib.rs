@@ -6,6 +6,7 @@
 //! generator's swarm are engines; [`ring`] (io_uring), [`tokio`] (tokio-uring) and [`epoll`] are
 //! drivers, and the simulator is one more. [`DriverKind::Auto`] is the best that the kernel allows.
 
+mod busy;
 mod config;
 #[cfg(target_os = "linux")]
 pub mod epoll;
@@ -24,6 +25,7 @@ pub mod tokio;
 mod turns;
 mod waker;
 
+pub use busy::Busy;
 pub use config::{Config, Counter, Counters, Error};
 #[cfg(target_os = "linux")]
 pub use kind::{Choice, DriverKind};

@@ -29,8 +29,8 @@
 //!    sends RST where the connection is open, and gives the kernel's memory back at once;
 //!    `Closed` with [`Cause::Aborted`] follows.
 //! 8. **Silence.** [`Heard::until`] is an instant before which nothing that arrived is still
-//!    waiting to be handed over. A driver that has turned without a break and was never dry says
-//!    since when ([`Heard::busy_since`]).
+//!    waiting to be handed over. A driver that was never dry says since when it has worked
+//!    ([`Heard::busy_since`]), and what of that may have been no work ([`Busy`]).
 //! 9. **Deadlines.** When [`Engine::deadline`] has passed, [`Engine::on_deadline`] is called soon,
 //!    and again while it stays in the past, for as long as nothing else waits or about 200 µs in a
 //!    turn; so an engine does a few dozen pieces of work in one call, and no more.
@@ -44,9 +44,11 @@
 //!
 //! [`Waker::wake`]: crate::Waker::wake
 
+use crate::Busy;
 use bytes::{Bytes, BytesMut};
 use halfopen_wheel::Instant;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// The most bytes in one [`Op::Send`]. An urgent frame waits behind no more than this in our own
 /// queue.
@@ -321,20 +323,20 @@ impl Cause {
 pub struct Heard {
     /// Nothing that arrived before this instant is still waiting to be handed over.
     pub until: Instant,
-    /// Set while the driver is saturated: it has turned without a stall since this instant and was
-    /// dry in none of its turns, so `until` cannot advance.
-    pub busy_since: Option<Instant>,
+    /// Set while the driver is saturated: it was dry in none of its turns for a while, so `until`
+    /// cannot advance.
+    pub busy_since: Option<Busy>,
 }
 
 impl Heard {
     /// Whether a peer that was asked at `asked` and has not been heard since has had `timeout` to
     /// answer, and we have had the time to hear it.
     ///
-    /// A saturated driver owes a second full timeout, in which it turned without a break.
-    pub fn silent_since(&self, now: Instant, asked: Instant, timeout: std::time::Duration) -> bool {
+    /// A saturated driver owes a second full timeout of work.
+    pub fn silent_since(&self, now: Instant, asked: Instant, timeout: Duration) -> bool {
         if asked + timeout <= self.until {
             return true;
         }
-        self.busy_since.is_some_and(|busy| asked.max(busy) + timeout + timeout <= now)
+        self.busy_since.is_some_and(|busy| busy.has_listened(now, asked, timeout))
     }
 }

@@ -2,7 +2,7 @@
 
 mod world;
 
-use halfopen_driver::{CHUNK_MAX, Cause, Heard};
+use halfopen_driver::{Busy, CHUNK_MAX, Cause, Heard};
 use halfopen_proto::Message;
 use halfopen_server::{
     Accept, App, Config, Echo, End, Handshake, Heartbeat, Peer, Policy, Rejection, Rtt,
@@ -399,7 +399,7 @@ fn a_saturated_driver_owes_a_second_timeout() {
     let mut world = World::new(config(), Echo);
     let peer = world.open();
     let busy = world.now;
-    world.heard = Some(Heard { until: busy, busy_since: Some(busy) });
+    world.heard = Some(Heard { until: busy, busy_since: Some(Busy::since(busy)) });
     while pings(&world.clients[peer].seen) == 0 {
         world.pass(MILLI);
     }

@@ -66,6 +66,8 @@ macro_rules! contract_suite {
                 time::sends_without_end_do_not_starve_deadlines,
                 silence::nobody_who_answered_is_silent_after_a_stall,
                 silence::a_peer_that_never_answers_is_silent_in_the_end,
+                silence::a_mute_peer_is_found_by_a_driver_that_is_never_dry,
+                silence::a_mute_peer_is_found_where_each_event_takes_long,
                 silence::severed_and_restored_it_goes_on,
                 telling::a_probe_tells_what_is_not_acknowledged,
                 telling::both_ends_are_located_alike,

@@ -15,7 +15,7 @@ const DEADLINES_BUDGET: Duration = Duration::from_micros(200);
 const ARRIVALS_BUDGET: Duration = Duration::from_millis(1);
 
 /// Reading the clock costs a hundredth of what a system call does.
-const NEWS_PER_CLOCK: usize = 32;
+const NEWS_PER_CLOCK: u32 = 32;
 
 struct Turns<'a, E> {
     engine: &'a mut E,
@@ -23,6 +23,8 @@ struct Turns<'a, E> {
     silence: Silence,
     /// Since when arrivals have been handed over, and nothing that was due worked at.
     since: Instant,
+    /// The engine takes long for an event: the clock is read for each.
+    is_slow: bool,
     ops: Vec<Op>,
 }
 
@@ -30,7 +32,7 @@ struct Turns<'a, E> {
 pub(super) fn run<E: Engine>(engine: &mut E, driver: &mut Driver) -> Result<(), Error> {
     let now = clock::now();
     let silence = Silence::new(now);
-    let mut turns = Turns { engine, driver, silence, since: now, ops: Vec::new() };
+    let mut turns = Turns { engine, driver, silence, since: now, is_slow: false, ops: Vec::new() };
     turns.tell_news();
     while !turns.driver.stopped {
         turns.turn()?;
@@ -40,26 +42,36 @@ pub(super) fn run<E: Engine>(engine: &mut E, driver: &mut Driver) -> Result<(), 
 
 impl<E: Engine> Turns<'_, E> {
     fn turn(&mut self) -> Result<(), Error> {
-        let begun = clock::now();
+        let begun = self.look();
         self.driver.expire_attempts(begun);
         self.driver.mind_the_door(begun);
         let wait = self.plan(begun);
         let carried = self.driver.backlog.len();
         self.driver.counters.syscalls.add(1);
         let all = self.driver.poll.wait(wait).map_err(|errno| failed("waiting by epoll", errno))?;
-        let returned = clock::now();
-        (self.driver.now, self.since) = (returned, returned);
+        let returned = self.look();
+        self.since = returned;
 
         self.hand_over();
         self.read_carried(carried);
         self.tell_news();
-        self.silence.listened(begun, returned, all && self.driver.backlog.is_empty());
+        let dry = all && self.driver.backlog.is_empty();
+        self.silence.listened(begun, self.driver.now, dry);
         // After a sleep nobody knows yet what has come since it began.
         if wait == Wait::No {
             self.work_at_deadlines();
         }
         self.driver.counters.turns.add(clock::now().saturating_since(returned));
         Ok(())
+    }
+
+    /// Reads the clock, and sees whether it is to be read for each event.
+    fn look(&mut self) -> Instant {
+        let now = clock::now();
+        let most = if self.is_slow { ARRIVALS_BUDGET / NEWS_PER_CLOCK } else { ARRIVALS_BUDGET };
+        self.is_slow = self.silence.looked(now) > most;
+        self.driver.now = now;
+        now
     }
 
     /// How long to wait: not while there is something to do.
@@ -103,7 +115,7 @@ impl<E: Engine> Turns<'_, E> {
             return;
         }
         let Some(length) = self.driver.read(id) else { return };
-        self.driver.now = clock::now();
+        self.look();
         // What has come may be the answer to it.
         if let Some((chunk, at)) = self.driver.take_sent(id) {
             self.tell(Event::Sent { id, chunk, at });
@@ -120,9 +132,9 @@ impl<E: Engine> Turns<'_, E> {
     /// Tells the engine what is new. What comes of that is for the next turn: an engine whose every
     /// send is taken at once would never let the others in.
     fn tell_news(&mut self) {
-        for told in 0..self.driver.news.len() {
-            if told % NEWS_PER_CLOCK == 0 {
-                self.driver.now = clock::now();
+        for told in 0..self.driver.news.len() as u32 {
+            if self.is_slow || told.is_multiple_of(NEWS_PER_CLOCK) {
+                self.look();
                 self.work_amid_arrivals();
             }
             let Some(news) = self.driver.news.pop() else { return };
@@ -181,8 +193,7 @@ impl<E: Engine> Turns<'_, E> {
     /// Works at what is due for its share of the time. Where the engine does nothing, because it is
     /// not known yet who is silent, or wants somebody to be read again, that comes first.
     fn work_at_deadlines(&mut self) {
-        let begun = clock::now();
-        self.driver.now = begun;
+        let begun = self.look();
         while !self.driver.stopped
             && self.engine.deadline().is_some_and(|due| due <= self.driver.now)
         {

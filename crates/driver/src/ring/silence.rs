@@ -4,47 +4,47 @@
 //! (the queue is empty, the kernel has no deferred work and keeps no overflow, and no receive is
 //! disarmed for want of buffers) then nothing that arrived before that moment waits any more.
 
-use crate::Heard;
+use crate::{Busy, Heard};
 use halfopen_wheel::Instant;
 use std::time::Duration;
-
-/// Turns that lie further apart were not "without a break".
-const STALL: Duration = Duration::from_millis(50);
 
 /// A driver that was never dry for this long is saturated.
 const SATURATED: Duration = Duration::from_millis(100);
 
 pub(crate) struct Silence {
     until: Instant,
-    /// Since when it has turned without a stall and without being dry.
-    busy: Instant,
-    /// When the last system call returned.
-    returned: Instant,
+    busy: Busy,
+    /// When the clock was looked at.
+    looked: Instant,
 }
 
 impl Silence {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { until: now, busy: now, returned: now }
+        Self { until: now, busy: Busy::since(now), looked: now }
     }
 
-    /// A system call was made at `begun`, returned at `now`, and left nothing to hand over if `dry`.
-    ///
-    /// The time in the call is no break if it was spent waiting; if not, it shows in the next turn.
+    /// A system call was made at `begun`, and left nothing to hand over if `dry`.
     pub(crate) fn listened(&mut self, begun: Instant, now: Instant, dry: bool) {
-        if begun.saturating_since(self.returned) > STALL {
-            self.busy = now;
-        }
+        self.looked(begun);
+        self.looked(now);
         if dry {
             self.until = begun;
-            self.busy = now;
+            self.busy = Busy::since(now);
         }
-        self.returned = now;
     }
 
-    /// How far it has listened. A stall since the last system call is no turning without a break.
-    pub(crate) fn heard(&self, now: Instant) -> Heard {
-        let turning = now.saturating_since(self.returned) <= STALL;
-        let saturated = turning && now.saturating_since(self.busy) > SATURATED;
+    /// The clock was looked at. Gives back how long ago that was done before.
+    pub(crate) fn looked(&mut self, now: Instant) -> Duration {
+        let before = self.looked;
+        self.busy.looked(before, now);
+        self.looked = before.max(now);
+        now.saturating_since(before)
+    }
+
+    /// How far it has listened.
+    pub(crate) fn heard(&mut self, now: Instant) -> Heard {
+        self.looked(now);
+        let saturated = now.saturating_since(self.busy.start()) > SATURATED;
         Heard { until: self.until, busy_since: saturated.then_some(self.busy) }
     }
 }
@@ -66,29 +66,32 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_are_never_dry_are_busy_from_the_last_stall_on() {
+    fn turns_that_are_never_dry_are_busy() {
         let mut silence = Silence::new(ms(0));
         for turn in 0..20 {
             silence.listened(ms(10 * turn), ms(10 * turn + 9), false);
         }
-        assert_eq!(silence.heard(ms(200)), Heard { until: ms(0), busy_since: Some(ms(0)) });
-        silence.listened(ms(300), ms(301), false);
-        assert_eq!(silence.heard(ms(302)), Heard { until: ms(0), busy_since: None });
-        for turn in 31..50 {
-            silence.listened(ms(10 * turn), ms(10 * turn + 9), false);
-        }
-        assert_eq!(silence.heard(ms(500)), Heard { until: ms(0), busy_since: Some(ms(301)) });
-        silence.listened(ms(510), ms(511), true);
-        assert_eq!(silence.heard(ms(520)), Heard { until: ms(510), busy_since: None });
+        let busy = Busy::since(ms(0));
+        assert_eq!(silence.heard(ms(200)), Heard { until: ms(0), busy_since: Some(busy) });
+        silence.listened(ms(210), ms(211), true);
+        assert_eq!(silence.heard(ms(220)), Heard { until: ms(210), busy_since: None });
     }
 
     #[test]
-    fn who_has_stood_still_since_its_last_call_is_not_busy() {
-        let mut silence = Silence::new(ms(0));
-        for turn in 0..20 {
-            silence.listened(ms(10 * turn), ms(10 * turn + 9), false);
+    fn a_stop_anywhere_is_no_work() {
+        let second = Duration::from_secs(1);
+        let stops: [fn(&mut Silence); 3] = [
+            |_| {},
+            |silence| silence.listened(ms(60_000), ms(60_000), false),
+            |silence| silence.listened(ms(200), ms(60_000), false),
+        ];
+        for stop in stops {
+            let mut silence = Silence::new(ms(0));
+            for turn in 0..20 {
+                silence.listened(ms(10 * turn), ms(10 * turn + 9), false);
+            }
+            stop(&mut silence);
+            assert!(!silence.heard(ms(60_001)).silent_since(ms(60_001), ms(100), second));
         }
-        assert_eq!(silence.heard(ms(249)).busy_since, Some(ms(0)));
-        assert_eq!(silence.heard(ms(10_000)).busy_since, None);
     }
 }

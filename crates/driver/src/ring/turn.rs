@@ -28,6 +28,8 @@ struct Turns<'a, E> {
     pace: Pace,
     /// When the last call into the ring that ends a turn returned.
     begun: Instant,
+    /// The engine takes long for an event: the clock is read for each.
+    is_slow: bool,
     ops: Vec<Op>,
 }
 
@@ -36,7 +38,8 @@ pub(super) fn run<E: Engine>(engine: &mut E, driver: &mut Driver) -> Result<(), 
     let now = clock::now();
     let silence = Silence::new(now);
     let pace = Pace::new(now);
-    let mut turns = Turns { engine, driver, silence, pace, begun: now, ops: Vec::new() };
+    let mut turns =
+        Turns { engine, driver, silence, pace, begun: now, is_slow: false, ops: Vec::new() };
     while !turns.driver.stopped {
         turns.turn()?;
     }
@@ -66,9 +69,9 @@ impl<E: Engine> Turns<'_, E> {
             let Some(completion) = self.next_completion() else { return };
             // No send may be said to have left later than now.
             now = now.max(self.driver.queue.stamped());
-            let looks = number.is_multiple_of(EVENTS_PER_CLOCK);
+            let looks = self.is_slow || number.is_multiple_of(EVENTS_PER_CLOCK);
             if looks {
-                now = clock::now();
+                now = self.look();
             }
             self.driver.complete(completion, now);
             self.tell_all(now);
@@ -76,6 +79,14 @@ impl<E: Engine> Turns<'_, E> {
                 return;
             }
         }
+    }
+
+    /// Reads the clock, and sees whether it is to be read for each event.
+    fn look(&mut self) -> Instant {
+        let now = clock::now();
+        let most = if self.is_slow { ARRIVALS_BUDGET / EVENTS_PER_CLOCK } else { ARRIVALS_BUDGET };
+        self.is_slow = self.silence.looked(now) > most;
+        now
     }
 
     fn next_completion(&mut self) -> Option<super::completion::Completion> {
@@ -159,7 +170,7 @@ impl<E: Engine> Turns<'_, E> {
     /// out whether anybody has been heard meanwhile. Where the engine does nothing because it is
     /// not known yet who is silent, what waits is handed over first.
     fn work_at_deadlines(&mut self) -> Result<Instant, Error> {
-        let begun = clock::now();
+        let begun = self.look();
         let mut now = begun;
         while !self.driver.stopped && self.is_due(now) {
             self.driver.prepare(now);

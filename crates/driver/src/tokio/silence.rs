@@ -21,29 +21,34 @@
 //! is still to come may wait behind the moment, and has not been asked anything yet.
 //!
 //! Where a turn leaves completions over, what is due is worked at with what the last pass has told:
-//! pings do not wait for the row, and nobody is declared dead before it was heard to its end.
+//! pings do not wait for the row.
 //!
 //! A driver under load makes its passes too, only slower; it is saturated only while they are void.
 
-use crate::Heard;
+use crate::{Busy, Heard};
 use halfopen_wheel::Instant;
 use std::time::Duration;
-
-/// A pass that took longer than this, or began so long after the last one, was not "without a
-/// break".
-const BREAK: Duration = Duration::from_millis(100);
 
 pub(super) struct Silence {
     heard: Heard,
     under_way: bool,
     void: bool,
-    last_end: Instant,
+    busy: Busy,
+    /// When the clock was looked at.
+    looked: Instant,
 }
 
 impl Silence {
     pub(super) fn new(now: Instant) -> Self {
         let heard = Heard { until: now, busy_since: None };
-        Self { heard, under_way: false, void: false, last_end: now }
+        Self { heard, under_way: false, void: false, busy: Busy::since(now), looked: now }
+    }
+
+    /// The clock was looked at. Gives back how long ago that was done before.
+    pub(super) fn looked(&mut self, now: Instant) -> Duration {
+        let before = std::mem::replace(&mut self.looked, now);
+        self.busy.looked(before, now);
+        now.saturating_since(before)
     }
 
     /// Whether a pass is to be begun; it is under way then.
@@ -60,24 +65,22 @@ impl Silence {
         self.void = self.under_way;
     }
 
-    /// What is known amid a pass. Nobody is dead by being busy alone: only the end of a pass knows
-    /// whether there was a break.
-    pub(super) fn heard_so_far(&self) -> Heard {
-        Heard { busy_since: None, ..self.heard }
+    /// How far it has listened, by the passes that are over.
+    pub(super) fn heard(&mut self, now: Instant) -> Heard {
+        self.looked(now);
+        Heard { busy_since: self.heard.busy_since.map(|_| self.busy), ..self.heard }
     }
 
     /// The pass begun at `moment` is over.
-    pub(super) fn end(&mut self, moment: Instant, now: Instant) -> Heard {
+    pub(super) fn end(&mut self, moment: Instant, now: Instant) {
+        self.looked(now);
         self.under_way = false;
-        let unbroken = now.saturating_since(self.last_end) <= BREAK;
-        self.last_end = now;
         self.heard = if std::mem::take(&mut self.void) {
-            let since = self.heard.busy_since.filter(|_| unbroken).unwrap_or(now);
-            Heard { until: self.heard.until, busy_since: Some(since) }
+            Heard { until: self.heard.until, busy_since: Some(self.busy) }
         } else {
+            self.busy = Busy::since(now);
             Heard { until: moment, busy_since: None }
         };
-        self.heard
     }
 }
 
@@ -90,19 +93,22 @@ mod tests {
     }
 
     #[test]
-    fn void_passes_hold_the_moment_back_and_count_as_busy_until_a_break() {
+    fn void_passes_hold_the_moment_back_and_count_as_busy() {
         let mut silence = Silence::new(ms(0));
         let mut pass = |begun, ended, void| {
             assert!(silence.begin());
             if void {
                 silence.make_void();
             }
-            silence.end(ms(begun), ms(ended))
+            silence.end(ms(begun), ms(ended));
+            silence.heard(ms(ended))
         };
+        let busy = Busy::since(ms(20));
         assert_eq!(pass(10, 20, false), Heard { until: ms(10), busy_since: None });
-        assert_eq!(pass(30, 40, true), Heard { until: ms(10), busy_since: Some(ms(40)) });
-        assert_eq!(pass(50, 60, true), Heard { until: ms(10), busy_since: Some(ms(40)) });
-        assert_eq!(pass(60, 200, true), Heard { until: ms(10), busy_since: Some(ms(200)) });
+        assert_eq!(pass(30, 40, true), Heard { until: ms(10), busy_since: Some(busy) });
+        assert_eq!(pass(50, 60, true), Heard { until: ms(10), busy_since: Some(busy) });
+        let broken = pass(60, 200, true).busy_since.unwrap();
+        assert_eq!((broken.start(), broken.unbroken()), (ms(20), ms(200)));
         assert_eq!(pass(210, 220, false), Heard { until: ms(210), busy_since: None });
     }
 
@@ -111,6 +117,7 @@ mod tests {
         let mut silence = Silence::new(ms(0));
         silence.make_void();
         assert!(silence.begin());
-        assert_eq!(silence.end(ms(10), ms(20)).until, ms(10));
+        silence.end(ms(10), ms(20));
+        assert_eq!(silence.heard(ms(20)).until, ms(10));
     }
 }

@@ -7,9 +7,7 @@ use super::ops::{Ops, Tag};
 use super::silence::Silence;
 use super::timers::Timers;
 use crate::table::Table;
-use crate::{
-    CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Heard, Op, Token, WakeSource, socket,
-};
+use crate::{CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Op, Token, WakeSource, socket};
 use halfopen_wheel::{Instant, clock};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -62,6 +60,8 @@ pub(super) struct Driver {
     pub(super) ops: Ops,
     pub(super) counters: Arc<Counters>,
     pub(super) stopped: bool,
+    /// The engine takes long for an event: the clock is looked at after each.
+    is_slow: bool,
     wake: WakeSource,
     silence: Silence,
     timers: Timers,
@@ -81,6 +81,7 @@ impl Driver {
             ops: Ops::default(),
             counters: config.counters,
             stopped: false,
+            is_slow: false,
             wake: config.wake,
             silence: Silence::new(clock::now()),
             timers: Timers::default(),
@@ -117,11 +118,15 @@ impl Driver {
 
     fn turn<E: Engine>(&mut self, engine: &mut E) {
         let begun = clock::now();
+        self.silence.looked(begun);
         // The runtime's own: one to submit, one to wait. It makes one more in a turn under load.
         self.counters.syscalls.add(2);
         self.hand_over_some(engine, begun);
         if !self.stopped && !self.ops.completions().is_empty() {
-            self.work_at_deadlines(engine, self.silence.heard_so_far());
+            // This is not the end of a pass, and to be called again the engine may wait for its next
+            // tick: without a pass of its own it would never learn of more than it does now.
+            self.begin_pass(engine.deadline(), clock::now());
+            self.work_at_deadlines(engine);
             // Who lets go of the thread is called back by a completion alone.
             self.ops.later(Tag::GoOn);
         }
@@ -135,7 +140,7 @@ impl Driver {
             }
             let Some((tag, result)) = self.ops.completions().next() else { return };
             self.hand_over(engine, tag, result);
-            if number.is_multiple_of(COMPLETIONS_PER_CLOCK) {
+            if self.is_slow || number.is_multiple_of(COMPLETIONS_PER_CLOCK) {
                 let now = clock::now();
                 let due = engine.deadline().is_some_and(|due| due <= now);
                 if due && now.saturating_since(begun) > ARRIVALS_BUDGET {
@@ -150,13 +155,18 @@ impl Driver {
     fn plan_next(&mut self, deadline: Option<Instant>) {
         let now = clock::now();
         let attempts = self.expire_attempts(now);
-        if deadline.is_some_and(|deadline| deadline <= now) && self.silence.begin() {
-            self.ops.later_twice(Tag::Heard(now));
-        }
+        self.begin_pass(deadline, now);
         let deadline = deadline.filter(|_| !self.silence.is_under_way());
         let Some(next) = deadline.into_iter().chain(attempts).min() else { return };
         if next != Instant::FAR && self.timers.arm(next) {
             self.ops.timer(Tag::Timer(next), next);
+        }
+    }
+
+    /// Finds out how far has been listened, if a deadline is due.
+    fn begin_pass(&mut self, deadline: Option<Instant>, now: Instant) {
+        if deadline.is_some_and(|deadline| deadline <= now) && self.silence.begin() {
+            self.ops.later_twice(Tag::Heard(now));
         }
     }
 
@@ -179,8 +189,8 @@ impl Driver {
             }
             Tag::Timer(at) => self.timers.fired(at),
             Tag::Heard(moment) => {
-                let heard = self.silence.end(moment, clock::now());
-                self.work_at_deadlines(engine, heard);
+                self.silence.end(moment, clock::now());
+                self.work_at_deadlines(engine);
             }
             Tag::GoOn => {}
             Tag::Closed(id) => self.on_closed(engine, id),
@@ -270,12 +280,12 @@ impl Driver {
     }
 
     /// Works at what is due.
-    fn work_at_deadlines<E: Engine>(&mut self, engine: &mut E, heard: Heard) {
+    fn work_at_deadlines<E: Engine>(&mut self, engine: &mut E) {
         let mut now = clock::now();
         let enough = now + DEADLINES_BUDGET;
         while !self.stopped && now < enough && engine.deadline().is_some_and(|due| due <= now) {
             let mut wishes = std::mem::take(&mut self.wishes);
-            engine.on_deadline(now, heard, &mut wishes);
+            engine.on_deadline(now, self.silence.heard(now), &mut wishes);
             let idle = wishes.is_empty();
             self.carry_out(wishes);
             if idle && !self.ops.completions().is_empty() {
@@ -288,7 +298,9 @@ impl Driver {
     pub(super) fn tell<E: Engine>(&mut self, engine: &mut E, event: Event<'_>) {
         self.counters.events.add(1);
         let mut wishes = std::mem::take(&mut self.wishes);
-        engine.on_event(clock::now(), event, &mut wishes);
+        let now = clock::now();
+        self.is_slow = self.silence.looked(now) > ARRIVALS_BUDGET / COMPLETIONS_PER_CLOCK;
+        engine.on_event(now, event, &mut wishes);
         self.carry_out(wishes);
     }
 

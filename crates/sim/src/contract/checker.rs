@@ -242,7 +242,11 @@ impl<E: Engine> Engine for Checker<E> {
         self.holds(due, 9, "on_deadline before the deadline");
         self.holds(heard.until <= now, 8, "heard in the future");
         self.holds(heard.until >= self.heard, 8, "what was heard is unheard again");
-        self.holds(heard.busy_since.is_none_or(|busy| busy <= now), 8, "busy in the future");
+        self.holds(
+            heard.busy_since.is_none_or(|busy| busy.unbroken() <= now),
+            8,
+            "busy in the future",
+        );
         self.heard = heard.until;
         self.carried_out = self.carried_out.max(heard.until);
         let before = ops.len();

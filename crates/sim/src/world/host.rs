@@ -1,5 +1,5 @@
 use halfopen_driver::{
-    Cause, Chunk, ConnId, Ends, Engine, Heard, INDEX_MAX, Op, Token, WakeSource,
+    Busy, Cause, Chunk, ConnId, Ends, Engine, Heard, INDEX_MAX, Op, Token, WakeSource,
 };
 use halfopen_wheel::Instant;
 use std::collections::VecDeque;
@@ -36,7 +36,9 @@ pub(super) struct Host<'a> {
     pub(super) clock: Instant,
     pub(super) turn_at: Option<Instant>,
     pub(super) turning: bool,
-    pub(super) last_turn: Instant,
+    /// When its clock was looked at.
+    pub(super) looked: Instant,
+    pub(super) busy: Busy,
     pub(super) next_stall: Instant,
     pub(super) heard: Heard,
     pub(super) ops: Vec<Op>,
@@ -113,7 +115,8 @@ impl<'a> Host<'a> {
             clock: now,
             turn_at: None,
             turning: false,
-            last_turn: now,
+            looked: now,
+            busy: Busy::since(now),
             next_stall: now,
             heard: Heard { until: now, busy_since: None },
             ops: Vec::new(),

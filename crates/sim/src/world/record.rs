@@ -56,7 +56,7 @@ impl Record {
     }
 
     pub(super) fn deadline(&mut self, host: usize, now: Instant, heard: Heard) {
-        let busy = heard.busy_since.map_or(u64::MAX, Instant::as_nanos);
+        let busy = heard.busy_since.map_or(u64::MAX, |busy| busy.start().as_nanos());
         self.call(host, now, &[4, heard.until.as_nanos(), busy]);
         if self.trace {
             self.print(host, now, |line| write!(line, "Deadline {heard:?}"));

@@ -1,14 +1,12 @@
 use super::World;
 use super::env::What;
 use super::host::Ready;
-use halfopen_driver::{Cause, ConnId, Event, Heard, Op, Opening};
+use halfopen_driver::{Busy, Cause, ConnId, Event, Op, Opening};
 use halfopen_wheel::Instant;
 use std::time::Duration;
 
 /// How long a turn hands over deadlines while other things wait.
 const HOUSEKEEPING: Duration = Duration::from_micros(200);
-/// A turn that takes longer is a stall: what came meanwhile was not heard in time.
-const STALL: Duration = Duration::from_millis(10);
 
 impl World<'_> {
     /// One turn of a driver's loop, up to the point where it enters the kernel.
@@ -66,18 +64,25 @@ impl World<'_> {
 
     fn listen(&mut self, host: usize, now: Instant, dry: bool) {
         let this = &mut self.hosts[host];
-        let stalled = now.saturating_since(this.last_turn) > STALL;
-        this.last_turn = now;
+        this.heard.busy_since = (!dry).then_some(this.busy);
         if dry {
-            this.heard = Heard { until: now, busy_since: None };
-        } else if stalled || this.heard.busy_since.is_none() {
-            this.heard.busy_since = Some(now);
+            this.heard.until = now;
+            this.busy = Busy::since(this.clock);
         }
+    }
+
+    /// The clock is looked at, before each call of the engine.
+    fn look(&mut self, host: usize) {
+        let this = &mut self.hosts[host];
+        this.busy.looked(this.looked, this.clock);
+        this.looked = this.looked.max(this.clock);
+        this.heard.busy_since = this.heard.busy_since.map(|_| this.busy);
     }
 
     fn hand_over_deadlines(&mut self, host: usize) {
         let began = self.hosts[host].clock;
         loop {
+            self.look(host);
             let this = &mut self.hosts[host];
             let due = this.engine.deadline().is_some_and(|deadline| deadline <= this.clock);
             if !due || is_stopping(&this.ops) {
@@ -114,6 +119,7 @@ impl World<'_> {
     }
 
     fn tell(&mut self, host: usize, event: Event<'_>) {
+        self.look(host);
         let this = &mut self.hosts[host];
         if is_stopping(&this.ops) {
             return;

@@ -1,8 +1,8 @@
 //! Clause 8: nobody is silent who was not given the time to be heard.
 
-use super::{SETTLED, millis};
+use super::{Echo, SETTLED, millis};
 use crate::contract::{Harness, Log, Node, Told, run};
-use halfopen_driver::{ConnId, Severance};
+use halfopen_driver::{ConnId, Opening, Severance, Token};
 use halfopen_wheel::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -123,6 +123,78 @@ pub fn a_peer_that_never_answers_is_silent_in_the_end(harness: &dyn Harness) {
     });
     run(harness, [server, client]);
 }
+
+/// Peers to whom every answer is the next question keep a server busy that works for a while at
+/// each. It is never dry, its turns are long, and who never answers is found all the same.
+pub fn a_mute_peer_is_found_by_a_driver_that_is_never_dry(harness: &dyn Harness) {
+    find_the_mute(harness, 40, millis(4));
+}
+
+/// And where it works so long at each event that it might have been stopped meanwhile.
+pub fn a_mute_peer_is_found_where_each_event_takes_long(harness: &dyn Harness) {
+    find_the_mute(harness, 4, millis(60));
+}
+
+fn find_the_mute(harness: &dyn Harness, talkers: u8, work: Duration) {
+    /// More than anybody is given.
+    const EVENTS_MAX: u32 = 1000;
+    let (address, stall) = (harness.address(), harness.stall());
+    let room = u32::from(talkers) + 1;
+    let (mut echo, mut mute, mut heard_of) = (Echo::default(), None, 0);
+    let (mut asked, mut events) = (None, 0);
+    let server = Node::new("server").at(&address).room(room).script(move |me, told| {
+        match told {
+            Told::Deadline { heard } => {
+                let asked = asked.expect("it is due once somebody was asked");
+                if heard.silent_since(me.now(), asked, TIMEOUT) {
+                    assert!(me.now() >= asked + TIMEOUT, "clause 8: silent too soon");
+                    return me.stop();
+                }
+                return me.alarm(millis(1));
+            }
+            Told::Sent { id, at, .. } if mute == Some(id) => {
+                asked = Some(at);
+                return me.alarm(TIMEOUT);
+            }
+            Told::Received { id, ref bytes } if asked.is_none() => {
+                mute = mute.or((bytes[0] == MUTE).then_some(id));
+                heard_of += u32::from(bytes[0] != ANSWER);
+                if bytes[0] != ANSWER && heard_of == room {
+                    me.send(mute.expect("it has spoken"), b"?");
+                }
+                if bytes[0] == MUTE {
+                    return;
+                }
+            }
+            Told::Received { .. } | Told::Sent { .. } => {
+                events += 1;
+                assert!(events < EVENTS_MAX, "clause 8: a mute peer is never silent");
+                stall(work);
+            }
+            _ => {}
+        }
+        echo.on(me, told);
+    });
+    let mut left = room;
+    let client = Node::new("client").room(room).quiet().script(move |me, told| match told {
+        Told::Started => (0..room).for_each(|token| me.connect(token, address.at)),
+        Told::Opened { id, by: Opening::Connected(Token(0)) } => me.send(id, &[MUTE]),
+        Told::Opened { id, .. } => me.send(id, &[TALKER]),
+        Told::Received { id, bytes } if bytes != b"?" => me.send(id, &[ANSWER]),
+        Told::Closed { .. } => {
+            left -= 1;
+            if left == 0 {
+                me.stop();
+            }
+        }
+        _ => {}
+    });
+    run(harness, [server, client]);
+}
+
+const MUTE: u8 = b'm';
+const TALKER: u8 = b't';
+const ANSWER: u8 = b'!';
 
 /// `Sever`: nothing arrives, nobody is told; later all arrives after all.
 pub fn severed_and_restored_it_goes_on(harness: &dyn Harness) {
