@@ -88,12 +88,8 @@ impl World<'_> {
             if !due || is_stopping(&this.ops) {
                 return;
             }
-            // A stall since the turn began is no turning without a break.
-            let turning = this.clock.saturating_since(this.last_turn) <= STALL;
-            let busy_since = this.heard.busy_since.filter(|_| turning);
-            let heard = Heard { busy_since, ..this.heard };
-            self.record.deadline(host, this.clock, heard);
-            this.engine.on_deadline(this.clock, heard, &mut this.ops);
+            self.record.deadline(host, this.clock, this.heard);
+            this.engine.on_deadline(this.clock, this.heard, &mut this.ops);
             self.pass_time(host);
             if self.hosts[host].clock.saturating_since(began) >= HOUSEKEEPING {
                 return;
