@@ -396,10 +396,28 @@ fn installed(result: i32) -> Option<OwnedFd> {
 /// A ring that does deferred work, at best, only when we ask for completions: then whatever arrives
 /// costs no interrupt of ours, and a full completion queue ends no multishot receive.
 fn set_up(options: Options, features: Features) -> io::Result<IoUring> {
+    if !features.has(Feature::DeferTaskrun) {
+        return build(options, features, false);
+    }
+    newest_first(|newest| build(options, features, newest))
+}
+
+/// DEFER_TASKRUN is of Linux 6.1, and NO_SQARRAY, a little less memory, of 6.6.
+fn newest_first(build: impl Fn(bool) -> io::Result<IoUring>) -> io::Result<IoUring> {
+    match build(true) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => build(false),
+        built => built,
+    }
+}
+
+fn build(options: Options, features: Features, newest: bool) -> io::Result<IoUring> {
     let mut ring = IoUring::builder();
     ring.setup_cqsize(options.completions).setup_submit_all();
     if features.has(Feature::DeferTaskrun) {
-        ring.setup_single_issuer().setup_defer_taskrun().setup_no_sqarray();
+        ring.setup_single_issuer().setup_defer_taskrun();
+    }
+    if newest {
+        ring.setup_no_sqarray();
     }
     if features.has(Feature::CoopTaskrun) || features.has(Feature::DeferTaskrun) {
         ring.setup_coop_taskrun().setup_taskrun_flag();
@@ -439,6 +457,30 @@ mod tests {
         let features = Features::of(features);
         let queue = Queue::new(Options::default(), features, 1, Arc::default()).unwrap();
         queue.patience(want, us(1_000), until.map(us))
+    }
+
+    fn failing(errno: i32) -> io::Result<IoUring> {
+        Err(io::Error::from_raw_os_error(errno))
+    }
+
+    #[test]
+    fn a_ring_defers_its_work_where_the_kernel_lacks_only_what_is_newer() {
+        let defers = Features::of(&[Feature::DeferTaskrun]);
+        let old = |newest| match newest {
+            true => failing(libc::EINVAL),
+            false => build(Options::default(), defers, false),
+        };
+        let mut ring = newest_first(old).unwrap();
+        let nop = io_uring::opcode::Nop::new().build().user_data(7);
+        // SAFETY: it points to nothing.
+        unsafe { ring.submission().push(&nop) }.unwrap();
+        ring.submit_and_wait(1).unwrap();
+        assert_eq!(ring.completion().next().unwrap().user_data(), 7);
+
+        let short = |newest: bool| failing(if newest { libc::ENOMEM } else { libc::EINVAL });
+        assert_eq!(newest_first(short).err().unwrap().raw_os_error(), Some(libc::ENOMEM));
+        let older = newest_first(|_| failing(libc::EINVAL)).err().unwrap();
+        assert_eq!(older.raw_os_error(), Some(libc::EINVAL));
     }
 
     #[test]
