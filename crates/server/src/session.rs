@@ -37,6 +37,10 @@ pub(crate) enum Fin {
     Said,
 }
 
+/// How long a request may take that is refused for want of a place: others wait to be refused, and
+/// hold nothing meanwhile but their patience.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// One connection. A million of them stand in a row, so what is rare is in a box.
 #[derive(Debug)]
 #[repr(align(64))]
@@ -106,9 +110,11 @@ impl Session {
         }
     }
 
-    pub(crate) fn opened(id: ConnId, phase: Phase, until: Instant) -> Self {
+    pub(crate) fn opened(id: ConnId, phase: Phase, now: Instant, config: &Config) -> Self {
         let admitted = phase == Phase::Handshake;
-        Self { generation: id.generation, phase, until, admitted, ..Self::vacant() }
+        let mut session = Self { generation: id.generation, phase, admitted, ..Self::vacant() };
+        session.until = now + session.patience(config).0;
+        session
     }
 
     /// What it has to keep while it is not idle.
@@ -126,6 +132,9 @@ impl Session {
         match self.phase {
             Phase::Open => (config.idle_timeout.unwrap_or(Duration::MAX), End::Idle),
             Phase::Closing | Phase::Ending => (config.close_timeout, End::CloseTimeout),
+            Phase::Refusing => {
+                (config.handshake_timeout.min(REFUSAL_TIMEOUT), End::HandshakeTimeout)
+            }
             _ => (config.handshake_timeout, End::HandshakeTimeout),
         }
     }

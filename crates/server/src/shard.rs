@@ -170,8 +170,7 @@ impl<A: App> Shard<A> {
             self.sessions.resize_with(index + 1, Session::vacant);
         }
         assert_eq!(self.sessions[index].phase, Phase::Vacant, "{id:?} is open already");
-        let until = now + self.shared.config.handshake_timeout;
-        self.sessions[index] = Session::opened(id, phase, until);
+        self.sessions[index] = Session::opened(id, phase, now, &self.shared.config);
         self.with(now, id, ops, |_, _| {});
     }
 
@@ -269,13 +268,20 @@ impl<A: App> Shard<A> {
         }
     }
 
-    /// Takes connections while there is room to keep them, or at least to refuse them.
+    /// Takes connections while there is a place for them, however many wait for a refusal; and when
+    /// there is none, while there is room to refuse them.
     ///
     /// A shard whose own table is full leaves them to the others, unless those are full as well.
     fn admit(&mut self, ops: &mut Vec<Op>) {
         let Shared { config, admission, refusing, draining, .. } = &self.shared;
-        let has_room = self.open < config.connections_max || admission.is_full();
-        let accepting = has_room && *refusing < config.refusals_max && !draining;
+        let is_wanted = if admission.is_full() {
+            *refusing < config.refusals_max
+        } else {
+            self.open < config.connections_max
+        };
+        // Another shard may take the place before it is filled, each time.
+        let has_room = self.open + *refusing < config.connections_max + config.refusals_max;
+        let accepting = is_wanted && has_room && !draining;
         if accepting != self.accepting {
             self.accepting = accepting;
             ops.push(Op::Accept(accepting));

@@ -34,9 +34,44 @@ fn those_that_wait_for_a_refusal_are_bounded() {
     world.send_raw(refused[0], &request());
     assert!(world.accepting);
     world.connect();
-    world.pass(11 * SECOND);
+    world.pass(SECOND + 50 * MILLI);
     assert_eq!(world.stats().ended(End::HandshakeTimeout), 3, "the mute ones had their time");
     assert!(world.accepting);
+}
+
+#[test]
+fn those_that_wait_for_a_refusal_do_not_keep_a_free_place_shut() {
+    let mut world = World::with_room(Config { refusals_max: 3, ..config() }, 1, Echo);
+    let first = world.open();
+    for _ in 0..3 {
+        world.connect();
+    }
+    world.end(first, Cause::Fin);
+    assert!(world.accepting, "there is a place");
+    world.open();
+    assert!(!world.accepting, "no more than three wait");
+}
+
+/// Another shard may take the place for which this one accepts.
+#[test]
+fn those_that_are_kept_and_those_that_wait_for_a_refusal_have_a_bound_together() {
+    let config = Config { refusals_max: 3, connections_max: 2, ..config() };
+    let mut world = World::with_room(config, 1, Echo);
+    let mut last = world.open();
+    for _ in 0..3 {
+        world.connect();
+    }
+    world.end(last, Cause::Fin);
+    last = world.open();
+    world.connect_late();
+    world.end(last, Cause::Fin);
+    assert!(world.accepting, "four wait, and there is room for a fifth");
+    world.open();
+    world.connect_late();
+    assert_eq!(world.clients.iter().filter(|client| client.closed.is_none()).count(), 6);
+    let kept = world.clients.len() - 2;
+    world.end(kept, Cause::Fin);
+    assert!(!world.accepting, "five are there, and no more have room");
 }
 
 #[test]

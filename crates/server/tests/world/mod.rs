@@ -129,6 +129,11 @@ impl<A: App> World<A> {
     /// A connection that has said nothing yet. The number by which a test names it.
     pub(crate) fn connect(&mut self) -> usize {
         assert!(self.accepting, "nobody is accepted");
+        self.connect_late()
+    }
+
+    /// As `connect`, of one whom the driver took before it was told to stop.
+    pub(crate) fn connect_late(&mut self) -> usize {
         let number = self.clients.len();
         let id = ConnId { index: number as u32, generation: 7 };
         self.clients.push(Client::new(id));
