@@ -102,15 +102,16 @@ impl Peer<'_> {
 
     fn looked(&mut self, wait: Wait, queued: Option<u32>) {
         let probe = self.session.work.as_mut().and_then(|work| work.probe.as_mut());
-        let probe = probe.filter(|probe| probe.about == wait.about);
-        if probe.is_some_and(|probe| probe.answer(queued)) {
-            self.give_up(wait);
+        let Some(probe) = probe.filter(|probe| probe.about == wait.about) else { return };
+        if probe.answer(queued) {
+            let due = probe.end();
+            self.give_up(wait, due);
         }
     }
 
-    fn give_up(&mut self, wait: Wait) {
+    fn give_up(&mut self, wait: Wait, due: Instant) {
         match wait.end {
-            End::Silent => self.abort_silent(wait.about + wait.timeout),
+            End::Silent => self.abort_silent(due),
             end => self.abort(end),
         }
     }

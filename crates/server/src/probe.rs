@@ -79,6 +79,11 @@ impl Probe {
         self.asked.map(|look| look.at)
     }
 
+    /// When the peer is dead, as it seems: its own time, and what was added because it was slow.
+    pub(crate) fn end(&self) -> Instant {
+        self.end
+    }
+
     /// A chunk came home.
     pub(crate) fn came_home(&mut self, bytes: usize) {
         self.home = self.home.wrapping_add(bytes as u32);

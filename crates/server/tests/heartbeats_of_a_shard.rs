@@ -305,6 +305,8 @@ fn a_slow_peer_whose_queue_grows_is_not_dead_while_it_reads() {
     assert!(world.probes > 3 && world.clients[peer].unacknowledged > 110_000);
     world.pass(3 * SECOND);
     assert_eq!(world.stats().ended(End::Silent), 1, "it reads no more");
+    let late = world.stats().lateness_ns.max();
+    assert!(late <= TICK.as_nanos() as u64 + 10_000, "the time that it was given is not ours");
 }
 
 /// The host of a program that hangs acknowledges what is sent to it, and the network nothing.

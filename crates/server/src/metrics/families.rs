@@ -86,7 +86,7 @@ impl Reading {
         );
         to.histogram(
             "halfopen_reclaim_lateness_seconds",
-            "Time from the deadline of a silent peer (flush of the ping + timeout) to its abort.",
+            "Time from the deadline of a silent peer to its abort; from a later one, where it was slow.",
             &self.lateness,
         );
     }
