@@ -30,7 +30,8 @@ pub trait App {
     fn on_request(&mut self, request: &Handshake<'_>) -> Result<Accept<Self::State>, Rejection>;
 
     /// Somebody asks for a page and not for a connection: what is answered, after which the
-    /// connection is closed. By default they get 426 and a line of help.
+    /// connection is closed; however long it is, it is not cut while it is read. By default they get
+    /// 426 and a line of help.
     fn on_http(&mut self, request: &PlainRequest<'_>) -> Option<Answer> {
         let _ = request;
         None

@@ -14,7 +14,10 @@ pub struct Config {
     pub heartbeat: Option<Heartbeat>,
     /// From the opening of the connection to the end of the opening handshake.
     pub handshake_timeout: Duration,
-    /// From our Close frame, or from the last thing we have to say, to the peer's FIN.
+    /// From when our Close frame, or the last thing that we have to say, has left, to the peer's FIN.
+    /// A backlog of it in our kernel that moves gives half as much again; what has not left yet has
+    /// the output timeout, a chunk at a time. In a drain, after a violation and for who is closed by
+    /// a limit, it is all the time that there is.
     pub close_timeout: Duration,
     /// How long a message may be on its way, from its first byte to its last.
     pub message_timeout: Duration,

@@ -44,6 +44,7 @@ impl Peer<'_> {
     pub(crate) fn close_for(&mut self, end: End, code: CloseCode, reason: &str) {
         self.session.end.get_or_insert(end);
         self.close(code, reason);
+        self.hurry();
     }
 
     fn expire_beat(&mut self, heard: Heard) {
@@ -129,6 +130,9 @@ impl Peer<'_> {
         }
         self.shared.pool.give_chunk(chunk);
         self.session.in_flight = false;
+        if self.session.is_parting() {
+            self.session.sent_at = self.now;
+        }
         if !std::mem::take(&mut self.session.ping_aboard) {
             return;
         }

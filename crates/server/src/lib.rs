@@ -85,6 +85,10 @@
 //! together; [`Outcome::drained`] tells what became of them. A handler that panics ends its shard and
 //! with it the server, and [`Outcome::error`] says so.
 //!
+//! What was sent before [`Peer::close`], and the body of an [`Answer`], is delivered however slowly
+//! it is read, as long as it is: [`Config::output_timeout`] judges each chunk of 64 KiB,
+//! [`Config::close_timeout`] begins behind the last. A drain waits for nobody longer than that.
+//!
 //! **Bounds.** Nothing grows without one:
 //!
 //! | what | bound | beyond it |

@@ -171,7 +171,9 @@ impl Peer<'_> {
 
     /// Begins the closing handshake, behind what was sent before. `reason` is cut at 123 bytes.
     ///
-    /// The peer has the close timeout to answer; messages that it sends meanwhile are dropped.
+    /// A slow reader gets all of it while it reads: it has the output timeout for each chunk, and
+    /// from when the last has left, the close timeout to answer. A drain gives it no more than the
+    /// close timeout for everything. Messages that it sends meanwhile are dropped.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         if self.session.phase != Phase::Open {
             return;
@@ -179,8 +181,24 @@ impl Peer<'_> {
         self.strike_off();
         self.encode_close(Some(code), reason);
         self.shared.stats.count_close(code.get());
-        self.session.phase = Phase::Closing;
-        self.session.until = self.now + self.shared.config.close_timeout;
+        self.part(Phase::Closing);
+    }
+
+    /// Whatever is said from now on is the last: it has the time that it takes.
+    fn part(&mut self, phase: Phase) {
+        self.session.phase = phase;
+        self.session.until = Instant::FAR;
+        if !self.session.in_flight {
+            self.session.sent_at = self.now;
+        }
+    }
+
+    /// The closing ends in the close timeout, whatever is on its way.
+    pub(crate) fn hurry(&mut self) {
+        if self.session.is_parting() {
+            let end = self.now + self.shared.config.close_timeout;
+            self.session.until = self.session.until.min(end);
+        }
     }
 
     /// Nothing can be sent to it any more, and other threads are to know.
@@ -213,9 +231,8 @@ impl Peer<'_> {
     pub(crate) fn end(&mut self, end: End) {
         self.strike_off();
         self.session.end.get_or_insert(end);
-        self.session.phase = Phase::Ending;
         self.session.fin = Fin::Wanted;
-        self.session.until = self.now + self.shared.config.close_timeout;
+        self.part(Phase::Ending);
     }
 
     /// Drops everything: nothing can be delivered to this peer, or it had its time.

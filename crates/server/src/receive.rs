@@ -127,5 +127,6 @@ impl Peer<'_> {
             self.shared.stats.count_close(violation.close_code().get());
         }
         self.end(End::Violation);
+        self.hurry();
     }
 }

@@ -71,9 +71,11 @@ pub(crate) struct Session {
     pub(crate) beat: Beat,
     pub(crate) conn: Connection,
     pub(crate) work: Option<Box<Work>>,
-    /// The deadline of the phase: of the handshake, of the next message, of the closing.
+    /// The deadline of the phase: of the handshake, of the next message, of a closing that nothing
+    /// holds up.
     pub(crate) until: Instant,
-    /// When the chunk in flight was given to the driver.
+    /// When the chunk in flight was given to the driver. While we close and none is in flight: when
+    /// there was nothing more to say.
     pub(crate) sent_at: Instant,
     /// When the wheel will hand it over at the latest; far, if it does not wait there. So an event
     /// that brings no earlier deadline leaves the wheel's memory alone.
@@ -193,8 +195,13 @@ impl Session {
         since.map_or(Instant::FAR, |since| since + config.message_timeout)
     }
 
+    /// Whether what we have said, or still say, is the last.
+    pub(crate) fn is_parting(&self) -> bool {
+        matches!(self.phase, Phase::Closing | Phase::Ending)
+    }
+
     /// What the peer owes us beside a plain answer: the answer to a ping that may be queued behind
-    /// other output, else that it takes the chunk in flight.
+    /// other output, else that it takes the chunk in flight, and after the last that it goes.
     pub(crate) fn wait(&self, config: &Config) -> Option<Wait> {
         if self.phase == Phase::Aborted {
             return None;
@@ -203,6 +210,8 @@ impl Session {
             (self.beat.asked()?, config.heartbeat?.timeout, End::Silent)
         } else if self.in_flight {
             (self.sent_at, config.output_timeout, End::OutputStuck)
+        } else if self.is_parting() {
+            (self.sent_at, config.close_timeout, End::CloseTimeout)
         } else {
             return None;
         };

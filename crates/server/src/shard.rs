@@ -378,6 +378,7 @@ impl Peer<'_> {
             Phase::Open => self.close(CloseCode::GOING_AWAY, "the server is going away"),
             Phase::Vacant | Phase::Closing | Phase::Ending | Phase::Aborted => {}
         }
+        self.hurry();
     }
 }
 

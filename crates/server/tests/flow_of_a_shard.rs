@@ -5,10 +5,11 @@ mod world;
 use halfopen_driver::{CHUNK_MAX, Cause};
 use halfopen_proto::{Connection, Message, Role};
 use halfopen_server::{
-    Accept, App, Config, Delivery, Echo, End, Handshake, Peer, Rejection, SlowConsumer,
+    Accept, Answer, App, CloseCode, Config, Delivery, Echo, End, Handshake, Peer, PlainRequest,
+    Rejection, SlowConsumer,
 };
 use proptest::prelude::*;
-use world::{SECOND, Seen, World, unpinged};
+use world::{MILLI, SECOND, Seen, World, unpinged};
 
 const BOUND: usize = 100_000;
 
@@ -101,6 +102,106 @@ fn one_that_is_closed_for_slowness_has_the_close_timeout() {
     world.pass(6 * SECOND);
     assert_eq!(world.clients[peer].closed, Some(Cause::Aborted));
     assert_eq!(world.stats().ended(End::SlowConsumer), 1);
+}
+
+/// Has ten chunks to say to whoever comes, and that is all.
+struct Parting;
+
+const PARTING: usize = 10 * CHUNK_MAX - 1_000;
+
+impl App for Parting {
+    type State = ();
+
+    fn on_request(&mut self, _request: &Handshake<'_>) -> Result<Accept<()>, Rejection> {
+        Ok(Accept::new(()))
+    }
+
+    fn on_http(&mut self, _request: &PlainRequest<'_>) -> Option<Answer> {
+        Some(Answer::new(200, vec![b'x'; PARTING]))
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_>, _state: &mut (), _message: Message<'_>) {
+        peer.send(Message::Binary(&vec![1; PARTING]));
+        peer.close(CloseCode::NORMAL, "that was all");
+    }
+}
+
+/// A peer that does not read what it is told at parting; with an answer of plain HTTP, or not.
+fn parting(is_plain: bool) -> (World<Parting>, usize) {
+    let mut world = World::new(unpinged(), Parting);
+    let peer = if is_plain { world.connect() } else { world.open() };
+    world.clients[peer].reads = false;
+    world.clients[peer].follows_fin = false;
+    match is_plain {
+        true => world.send_raw(peer, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+        false => world.send(peer, Message::Text("what else?")),
+    }
+    (world, peer)
+}
+
+#[test]
+fn what_is_said_at_parting_is_not_cut_while_the_peer_takes_it() {
+    for is_plain in [false, true] {
+        let (mut world, peer) = parting(is_plain);
+        while world.has_in_flight(peer) {
+            world.pass(15 * SECOND);
+            assert_eq!(world.clients[peer].closed, None, "plain HTTP: {is_plain}");
+            world.read_once(peer);
+        }
+        if is_plain {
+            assert!(world.take_text(peer).len() > PARTING);
+            assert_eq!(world.seen(peer), [Seen::Fin]);
+        } else {
+            let said = [Seen::Binary(vec![1; PARTING]), Seen::Close(Some(1000))];
+            assert_eq!(world.seen(peer), said);
+        }
+        // The time to follow begins now.
+        world.pass(4 * SECOND);
+        assert_eq!(world.clients[peer].closed, None);
+        world.pass(SECOND + 50 * MILLI);
+        assert_eq!(world.clients[peer].closed, Some(Cause::Aborted));
+    }
+}
+
+#[test]
+fn who_takes_nothing_of_it_any_more_has_the_output_timeout() {
+    let (mut world, peer) = parting(false);
+    world.pass(15 * SECOND);
+    world.read_once(peer);
+    world.pass(19 * SECOND);
+    assert_eq!(world.clients[peer].closed, None);
+    world.pass(2 * SECOND);
+    assert_eq!(world.stats().ended(End::OutputStuck), 1);
+}
+
+/// All was given to the kernel, whose queue is the last thing that we can see of it.
+#[test]
+fn what_the_kernel_holds_of_it_is_not_cut_while_it_moves() {
+    let (mut world, peer) = parting(false);
+    world.read_on(peer);
+    world.clients[peer].unacknowledged = 90_000;
+    for _ in 0..20 {
+        world.pass(SECOND);
+        assert_eq!(world.clients[peer].closed, None);
+        world.clients[peer].unacknowledged -= 1_000;
+    }
+    world.pass(6 * SECOND);
+    assert_eq!(world.stats().ended(End::CloseTimeout), 1);
+}
+
+#[test]
+fn a_drain_waits_for_no_reader_at_parting_longer_than_for_an_answer() {
+    let (mut world, peer) = parting(true);
+    world.pass(8 * SECOND);
+    world.handle.drain(2 * SECOND);
+    world.wake();
+    for _ in 0..6 {
+        world.read_once(peer);
+        world.pass(SECOND);
+    }
+    world.pass(SECOND + 50 * MILLI);
+    assert!(world.stopped);
+    assert_eq!(world.clients[peer].closed, Some(Cause::Aborted));
 }
 
 #[test]

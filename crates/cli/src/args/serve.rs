@@ -95,7 +95,7 @@ pub(crate) struct LimitFlags {
     /// How long an opening handshake may take
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     pub handshake_timeout: Duration,
-    /// How long a closing handshake may take
+    /// How long a closing handshake may take, from when all has left that was sent before
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = positive_duration)]
     pub close_timeout: Duration,
     /// Close connections that sent no message for so long
