@@ -74,6 +74,13 @@ fn one_encoding_serves_all_and_long_messages_go_in_fragments() {
     world.mailbox().publish("a", Message::Text(&long)).now().unwrap();
     world.mailbox().publish("a", Message::Text("short")).now().unwrap();
     world.wake();
+    let places = |peer: usize| {
+        let shared = world.clients[peer].shared.iter().map(|bytes| (bytes.as_ptr(), bytes.len()));
+        shared.take(4).collect::<Vec<_>>()
+    };
+    let first = places(peers[0]);
+    assert_eq!(first.iter().map(|(_, len)| len).sum::<usize>(), long.len() + 4 + 3 * 4);
+    assert!(peers.iter().all(|&peer| places(peer) == first), "the same memory for each");
     for peer in peers {
         assert_eq!(world.texts(peer), [&long, "short"]);
     }

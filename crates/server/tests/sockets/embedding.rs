@@ -134,7 +134,7 @@ fn letters_from_a_thread_reach_each_connection_on_its_shard() {
 #[test]
 fn what_is_published_comes_to_all_shards_in_one_order() {
     for driver in DRIVERS {
-        let (server, mut clients) = crowd(driver, 12);
+        let (server, mut clients) = spread_crowd(driver);
         let mailbox = server.mailbox();
         let publisher = |name: char, mailbox: Mailbox| {
             thread::spawn(move || {

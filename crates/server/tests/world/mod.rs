@@ -2,7 +2,7 @@
 //! can be watched. Time stands still unless a test lets it pass.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use halfopen_driver::{
     CHUNK_MAX, Cause, Chunk, ConnId, Ends, Engine, Event, Heard, Op, Opening, WakeSource, Waker,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Client {
     pub(crate) seen: Vec<Seen>,
     /// Every chunk that came, by length.
     pub(crate) chunks: Vec<usize>,
+    /// Those that others may have got as well; kept, so that no two lie at one place by chance.
+    pub(crate) shared: Vec<Bytes>,
     /// Whether what the server sends is taken.
     pub(crate) reads: bool,
     /// What the server's kernel would say is not acknowledged.
@@ -336,6 +338,9 @@ impl<A: App> World<A> {
         let client = self.client(id);
         assert!(client.in_flight.is_none(), "two sends in flight");
         client.chunks.push(len);
+        if let Chunk::Shared(bytes) = &chunk {
+            client.shared.push(bytes.clone());
+        }
         if client.reads {
             self.arrive(id.index as usize, chunk);
         } else {
@@ -384,6 +389,7 @@ impl Client {
             unanswered: Vec::new(),
             seen: Vec::new(),
             chunks: Vec::new(),
+            shared: Vec::new(),
             reads: true,
             unacknowledged: 0,
             hoards: false,
