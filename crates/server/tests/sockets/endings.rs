@@ -91,3 +91,20 @@ fn a_message_never_finished_is_closed_with_1008() {
         assert_eq!(drained(server).ended(End::MessageTimeout), 1);
     }
 }
+
+/// Our FIN has gone out before we look at what their kernel has not acknowledged.
+#[test]
+fn those_who_do_not_follow_our_fin_have_the_close_timeout() {
+    for driver in DRIVERS {
+        let config = Config { close_timeout: Duration::from_millis(200), ..patient() };
+        let server = start(driver, config, || Echo);
+        let mut stream = tcp(&server);
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("FIN, and no reset");
+        assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+        ended(&server, 1);
+        assert_eq!(drained(server).ended(End::Refused), 1, "{}", driver.name());
+        drop(stream);
+    }
+}
