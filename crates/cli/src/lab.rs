@@ -308,7 +308,7 @@ fn limits(limits: &LimitFlags, connections: u32) -> Vec<String> {
         format!("--output-timeout={}", Typed(limits.output_timeout)),
         format!("--slow-consumer={}", slow_consumer.name()),
     ];
-    flags.extend(limits.idle_timeout.map(|time| format!("--idle-timeout={}", Typed(time))));
+    flags.extend(limits.idle_timeout.0.map(|time| format!("--idle-timeout={}", Typed(time))));
     flags
 }
 

@@ -97,7 +97,7 @@ fn shard_config(heartbeat: Option<Heartbeat>, limits: &LimitFlags) -> Config {
         heartbeat,
         handshake_timeout: limits.handshake_timeout,
         close_timeout: limits.close_timeout,
-        idle_timeout: limits.idle_timeout,
+        idle_timeout: limits.idle_timeout.0,
         output_timeout: limits.output_timeout,
         output_max: limits.output_max,
         slow_consumer: limits.slow_consumer.into(),

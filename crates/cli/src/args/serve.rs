@@ -99,8 +99,8 @@ pub(crate) struct LimitFlags {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = positive_duration)]
     pub close_timeout: Duration,
     /// Close connections that sent no message for so long
-    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
-    pub idle_timeout: Option<Duration>,
+    #[arg(long, value_name = "TIME", default_value = "off", value_parser = duration_or_off)]
+    pub idle_timeout: OrOff,
     /// The largest message that is accepted
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = max_message)]
     pub max_message: usize,

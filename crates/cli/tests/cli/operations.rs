@@ -80,6 +80,21 @@ fn the_manual_lists_every_metric_and_no_other() {
     assert!(unknown.is_empty(), "only in the manual: {unknown:?}");
 }
 
+/// A row says which values a label has, where they are words and not numbers.
+#[test]
+fn the_manual_names_every_value_of_a_label_that_tells_counters_apart() {
+    let manual = file("docs/operations.md");
+    let page = page();
+    for (metric, label) in
+        [("halfopen_reclaimed_total", "cause"), ("halfopen_refusals_total", "reason")]
+    {
+        let row = format!("| `{metric}{{{label}}}` |");
+        let row = manual.lines().find_map(|line| line.strip_prefix(&row)).expect(&row);
+        let named: HashSet<&str> = row.split('`').skip(1).step_by(2).collect();
+        assert_eq!(named, page.label(metric, label), "{metric}");
+    }
+}
+
 /// `  drain=20s` and `key: 45`: the number behind a word.
 fn seconds(text: &str, word: &str) -> u64 {
     let (_, rest) = text.split_once(word).unwrap_or_else(|| panic!("no {word}"));

@@ -26,6 +26,12 @@ fn with_json_the_line_is_a_document() {
 }
 
 #[test]
+fn what_is_off_by_default_takes_that_word() {
+    let off = ["--tcp-keepalive=off", "--tcp-user-timeout=off", "--idle-timeout=off"];
+    assert!(Served::start(&off).line.starts_with("listening"));
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_next_step() {
     let server = Served::start(&[]);
     let ran = run(&["serve", "--listen", server.addr()]);
