@@ -184,12 +184,17 @@ impl Peer<'_> {
         self.part(Phase::Closing);
     }
 
-    /// Whatever is said from now on is the last: it has the time that it takes.
+    /// Whatever is said from now on is the last: it has the time that it takes, unless this is a
+    /// closing already that was to be short.
     fn part(&mut self, phase: Phase) {
+        let is_hurried = self.session.is_parting() && self.session.until != Instant::FAR;
         self.session.phase = phase;
         self.session.until = Instant::FAR;
         if !self.session.in_flight {
             self.session.sent_at = self.now;
+        }
+        if is_hurried {
+            self.hurry();
         }
     }
 

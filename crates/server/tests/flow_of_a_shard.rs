@@ -205,6 +205,22 @@ fn a_drain_waits_for_no_reader_at_parting_longer_than_for_an_answer() {
 }
 
 #[test]
+fn a_close_that_crosses_ours_in_a_drain_gives_nobody_the_time_to_read() {
+    let mut world = World::new(unpinged(), Echo);
+    let peer = world.open();
+    world.clients[peer].reads = false;
+    for _ in 0..10 {
+        world.send(peer, Message::Binary(&vec![1; 50_000]));
+    }
+    world.handle.drain(std::time::Duration::ZERO);
+    world.wake();
+    world.pass(SECOND);
+    world.send_raw(peer, &[0x88, 0x80, 0, 0, 0, 0]);
+    world.pass(5 * SECOND + 50 * MILLI);
+    assert!(world.stopped);
+}
+
+#[test]
 fn wait_asks_the_app_no_more_than_the_peer_has_read() {
     let app = Amplifier { answers: 1, len: 60_000, ..Amplifier::default() };
     let mut world = World::new(bounded(SlowConsumer::Wait), app);
