@@ -1,5 +1,6 @@
 //! What the kernel says when a request is over, and the 64 bits by which it names the request.
 
+use super::queue::Landed;
 use crate::ConnId;
 use halfopen_wheel::Instant;
 use std::os::fd::OwnedFd;
@@ -30,7 +31,7 @@ pub(super) enum Of {
     /// A receive, and the buffer that was filled.
     Receive(ConnId, Option<u16>),
     /// A send, whose memory is ours again.
-    Send(Sending),
+    Send(ConnId, Landed),
     /// A poll; the result is a mask.
     Poll(ConnId),
     /// The end of our own stream.

@@ -23,6 +23,7 @@
 
 use super::completion::{Kind, Sending};
 use super::driver::{Driver, News};
+use super::queue::Landed;
 use super::state::{Arm, Connection, Once, Poll};
 use crate::{CHUNK_MAX, Cause, Chunk, ConnId, Opening};
 use halfopen_wheel::Instant;
@@ -148,23 +149,26 @@ impl Driver {
         self.queue.send(Sending { id, slot: connection.slot, done: 0, at: None, chunk });
     }
 
-    pub(super) fn on_send(&mut self, mut sending: Sending, result: i32, now: Instant) {
-        let id = sending.id;
-        let Some(connection) = self.table.at(id) else { return };
+    pub(super) fn on_send(&mut self, id: ConnId, landed: Landed, result: i32, now: Instant) {
+        let Some(connection) = self.table.at(id) else {
+            drop(self.queue.take(landed));
+            return;
+        };
+        let sending = self.queue.sending(&landed);
         let taken = u32::try_from(result).unwrap_or(0);
         self.counters.bytes_out.add(taken.into());
         sending.done += taken;
+        sending.at.get_or_insert(now);
         let short = (sending.done as usize) < sending.chunk.as_bytes().len();
         let passing = result > 0 || [-libc::EINTR, -libc::EAGAIN].contains(&result);
         // After a close the slot may be somebody else's.
         if short && passing && connection.close == Once::No {
             self.counters.sends_short.add(1);
-            self.queue.send(sending);
+            self.queue.send_rest(landed);
             return;
         }
         connection.sending = false;
-        let at = sending.at.unwrap_or(now);
-        self.news.push_back(News::Sent(id, sending.chunk, at));
+        self.news.push_back(News::Sent(id, landed));
         if short && connection.end.is_none() {
             self.end_abruptly(id, Cause::from_errno(-result));
         } else {
@@ -236,7 +240,7 @@ impl Driver {
     fn bring_home(&mut self, id: ConnId) {
         if let Some(index) = self.stranded.iter().position(|&(of, ..)| of == id) {
             let (_, chunk, at) = self.stranded.swap_remove(index);
-            self.news.push_back(News::Sent(id, chunk, at));
+            self.news.push_back(News::Stranded(id, chunk, at));
         }
     }
 
@@ -394,10 +398,10 @@ mod tests {
             peer.read_exact(&mut back).map(|()| back)
         });
         let sent = turn_until(&mut driver, |news| match news {
-            News::Sent(_, chunk, _) => Some(chunk.as_bytes().len()),
+            News::Sent(_, landed) => Some(landed),
             _ => None,
         });
-        assert_eq!(sent, CHUNK_MAX);
+        assert_eq!(driver.queue.take(sent).chunk.as_bytes().len(), CHUNK_MAX);
         assert_eq!(reader.join().unwrap().unwrap(), bytes);
     }
 }

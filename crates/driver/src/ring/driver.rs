@@ -5,7 +5,7 @@ use super::accept::Door;
 use super::completion::{Completion, Of};
 use super::connect::Attempts;
 use super::probe::probe;
-use super::queue::Queue;
+use super::queue::{Landed, Queue};
 use super::state::{Connection, Grains};
 use crate::WakeSource;
 use crate::table::Table;
@@ -23,7 +23,9 @@ pub(super) enum News {
     Opened(ConnId, Opening),
     Refused(Token, Cause),
     Received(ConnId, u16, usize),
-    Sent(ConnId, Chunk, Instant),
+    Sent(ConnId, Landed),
+    /// A chunk that was never given to the kernel comes home.
+    Stranded(ConnId, Chunk, Instant),
     Probed(ConnId, u32),
     Located(ConnId, Option<Ends>),
     Closed(ConnId, Cause),
@@ -129,7 +131,7 @@ impl Driver {
             Of::Socket(key) => self.on_socket(key, result),
             Of::Connect(key) => self.on_connect(key, result, now),
             Of::Receive(id, buffer) => self.on_receive(id, result, more, buffer, now),
-            Of::Send(sending) => self.on_send(sending, result, now),
+            Of::Send(id, landed) => self.on_send(id, landed, result, now),
             Of::Poll(id) => self.on_poll(id, result),
             Of::Shutdown(id) => self.on_shutdown(id),
             Of::Close(id) => self.on_close(id),

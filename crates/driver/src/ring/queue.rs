@@ -1,7 +1,7 @@
 //! The ring, and all memory that the kernel may touch on its behalf.
 //!
-//! This file and its `requests` promise: a chunk is owned here from the moment in
-//! which its send is queued until the completion that ends it has been taken out; buffers live as
+//! This file and its `requests` promise: a chunk is owned here from the moment in which its send is
+//! queued until it is taken by the [`Landed`] that the completion which ends it makes; buffers live as
 //! long as a receive may fill them; addresses and times live until the system call has returned
 //! that submitted their request. That holds whatever the caller does, also when it panics.
 #![allow(unsafe_code)] // memory shared with the kernel
@@ -60,7 +60,10 @@ pub(super) struct Queue {
     features: Features,
     slots: Slots,
     buffers: ManuallyDrop<Buffers>,
+    /// Sends under way, and those that are over and not told of yet.
     sends: ManuallyDrop<Slab<Sending>>,
+    /// How many are under way.
+    under_way: u32,
     /// Receives that the kernel may still fill buffers for.
     receives: u32,
     /// Sends whose first bytes wait for the next system call.
@@ -77,6 +80,11 @@ pub(super) struct Queue {
     failure: Option<io::Error>,
     counters: Arc<Counters>,
 }
+
+/// The name of a send that is over. The chunk stays where it is until it is told of: carried along
+/// by value it would be copied at each station, and each copy wait for the one before.
+#[derive(Debug)]
+pub(super) struct Landed(u32);
 
 /// What a connect points to.
 struct Arguments {
@@ -102,6 +110,7 @@ impl Queue {
             slots: Slots::new(features.has(Feature::Direct)),
             buffers: ManuallyDrop::new(buffers),
             sends: ManuallyDrop::default(),
+            under_way: 0,
             receives: 0,
             unstamped: Vec::new(),
             stamped: Instant::from_nanos(0),
@@ -170,6 +179,16 @@ impl Queue {
     /// What a receive has put into a buffer that a completion has named.
     pub(super) fn bytes(&mut self, buffer: u16, length: usize) -> &mut [u8] {
         self.buffers.bytes(buffer, length)
+    }
+
+    /// The send that is over.
+    pub(super) fn sending(&mut self, landed: &Landed) -> &mut Sending {
+        &mut self.sends[landed.0 as usize]
+    }
+
+    /// Takes a send that is over out of the ring's memory.
+    pub(super) fn take(&mut self, landed: Landed) -> Sending {
+        self.sends.remove(landed.0 as usize)
     }
 
     /// Gives a buffer back; the kernel sees it with the next call.
@@ -304,8 +323,11 @@ impl Queue {
             Kind::Socket => Of::Socket(id.index),
             Kind::Connect => Of::Connect(id.index),
             Kind::Receive => Of::Receive(id, self.received(more, &entry)),
-            // A send has one completion, and the kernel is done with the chunk.
-            Kind::Send => Of::Send(self.sends.remove(id.index as usize)),
+            Kind::Send => {
+                // A send has one completion, and the kernel is done with the chunk.
+                self.under_way -= 1;
+                Of::Send(self.sends[id.index as usize].id, Landed(id.index))
+            }
             Kind::Poll => Of::Poll(id),
             Kind::Shutdown => Of::Shutdown(id),
             Kind::Close => Of::Close(id),
@@ -369,7 +391,7 @@ impl Queue {
 
     /// Whether the kernel holds nothing that we own.
     fn is_quiet(&self) -> bool {
-        self.sends.is_empty() && self.receives == 0
+        self.under_way == 0 && self.receives == 0
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loop: all that has completed, then what is due, then the ring again.
 
+use super::completion::Sending;
 use super::driver::{Driver, News};
 use super::pace::Pace;
 use super::queue::Wait;
@@ -119,7 +120,11 @@ impl<E: Engine> Turns<'_, E> {
             News::Started => Event::Started,
             News::Opened(id, by) => Event::Opened { id, by },
             News::Refused(token, cause) => Event::Refused { token, cause },
-            News::Sent(id, chunk, at) => Event::Sent { id, chunk, at },
+            News::Sent(id, landed) => {
+                let Sending { chunk, at, .. } = self.driver.queue.take(landed);
+                Event::Sent { id, chunk, at: at.unwrap_or(now) }
+            }
+            News::Stranded(id, chunk, at) => Event::Sent { id, chunk, at },
             News::Probed(id, queued) => Event::Probed { id, queued },
             News::Located(id, ends) => Event::Located { id, ends },
             News::Closed(id, cause) => Event::Closed { id, cause },

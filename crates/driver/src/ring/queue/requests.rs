@@ -4,7 +4,7 @@
 use super::super::completion::{Kind, Sending};
 use super::super::features::Feature;
 use super::buffers::GROUP;
-use super::{Arguments, Queue};
+use super::{Arguments, Landed, Queue};
 use crate::ConnId;
 use halfopen_wheel::{Instant, clock};
 use io_uring::opcode;
@@ -64,23 +64,32 @@ impl Queue {
         unsafe { self.push(&[entry]) }
     }
 
-    /// Sends what is left of the chunk.
+    /// Sends a chunk.
     pub(in crate::ring) fn send(&mut self, sending: Sending) {
-        let (slot, first) = (sending.slot, sending.at.is_none());
+        let key = self.sends.insert(sending) as u32;
+        self.unstamped.push(key);
+        self.send_from(key);
+    }
+
+    /// Sends what is left of the chunk.
+    pub(in crate::ring) fn send_rest(&mut self, landed: Landed) {
+        self.send_from(landed.0);
+    }
+
+    fn send_from(&mut self, key: u32) {
+        let sending = &self.sends[key as usize];
+        let slot = sending.slot;
         let rest = &sending.chunk.as_bytes()[sending.done as usize..];
         let (start, length) = (rest.as_ptr(), rest.len() as u32);
-        let key = self.sends.insert(sending) as u32;
-        if first {
-            self.unstamped.push(key);
-        }
+        self.under_way += 1;
         // Without WAITALL a full kernel buffer makes a short send of each.
         let entry = opcode::Send::new(Fd(slot as i32), start, length)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build()
             .flags(self.slots.flag())
             .user_data(Kind::Send.at(key));
-        // SAFETY: the bytes are on the heap or static, do not move with the chunk, and nothing
-        // reaches the chunk before the completion takes it out.
+        // SAFETY: the bytes are on the heap or static, do not move with the chunk, and the chunk is
+        // written and taken by its `Landed` only, which the completion makes.
         unsafe { self.push(&[entry]) }
     }
 
