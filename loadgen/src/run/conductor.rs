@@ -27,6 +27,10 @@ const WATCH_BEYOND: Duration = Duration::from_secs(5);
 /// And that long where nothing is predicted.
 const WATCH_BLINDLY: Duration = Duration::from_secs(150);
 
+/// It is looked at every few milliseconds: where it was not for so long, the machine stood still, and
+/// the server with it where it is the same.
+const STOOD_STILL: Duration = Duration::from_millis(250);
+
 /// How long answers to the last messages are waited for.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -59,7 +63,7 @@ enum Stage {
     Choosing,
     Dying,
     Watching {
-        /// When the last one died.
+        /// When the last one died, and later by the time for which the machine stood still since.
         since: Instant,
     },
     /// The last answers are waited for.
@@ -76,6 +80,8 @@ pub(super) struct Conductor {
     stage: Stage,
     /// When every connection had been tried and, where some are to die, the sockets were known.
     ramp_end: Instant,
+    /// When it was looked at last.
+    seen: Instant,
     phases: Vec<Span>,
     ended: Option<Ended>,
 }
@@ -83,7 +89,7 @@ pub(super) struct Conductor {
 impl Conductor {
     pub(super) fn new(plan: Arc<Plan>, now: Instant) -> Self {
         let phases = vec![Span { phase: Phase::Ramp, start: now, end: now }];
-        Self { plan, stage: Stage::Ramp, ramp_end: now, phases, ended: None }
+        Self { plan, stage: Stage::Ramp, ramp_end: now, seen: now, phases, ended: None }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -98,6 +104,12 @@ impl Conductor {
 
     /// Looks at the run, and says what is to be done now. It is called every few milliseconds.
     pub(super) fn step(&mut self, now: Instant, view: &View) -> Vec<Action> {
+        let gap = now.saturating_since(std::mem::replace(&mut self.seen, now));
+        if let Stage::Watching { since } = &mut self.stage
+            && gap >= STOOD_STILL
+        {
+            *since = *since + gap;
+        }
         if let Some(ended) = self.premature_end(view) {
             return self.end(now, ended);
         }
@@ -424,6 +436,15 @@ mod tests {
             let (phases, _) = run.finish();
             assert_eq!(phases, Phase::ALL);
         }
+    }
+
+    #[test]
+    fn a_machine_that_stood_still_is_given_that_time_to_find_the_dead() {
+        let mut run = Rehearsal::new(Asked { server_ping: pinging(), ..killing() }).with(open(100));
+        run.kill_all();
+        run.now = run.now + secs(7);
+        let watched = run.until_the_end().unwrap();
+        assert!((watched - 13.0).abs() < 0.03, "{watched} after the stall");
     }
 
     #[test]
