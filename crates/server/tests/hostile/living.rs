@@ -18,6 +18,10 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// that lets the crowd go first.
 const ADDED_MAX: Duration = Duration::from_millis(100);
 
+/// How much later every other answer may come. Beside a dozen busy jobs on two cores the median is some
+/// 50 µs as well, and 2 ms once in three hundred rounds; but a machine may be busier still.
+const MEDIAN_ADDED_MAX: Duration = Duration::from_millis(20);
+
 /// So many answers it has before the attack: ten of them lie beyond the ninth decile.
 const QUIET: u64 = 100;
 
@@ -135,12 +139,14 @@ impl Talk {
                 "{name}, {when}: {count} answers, p50 {p50:?} p90 {p90:?} p99 {p99:?} max {max:?}"
             );
         }
-        let [quiet, attacked] = [&self.quiet, &self.attacked].map(|latencies| at(latencies, 0.9));
-        assert!(quiet <= ADDED_MAX, "{server}: answers take {quiet:?} before anybody attacks");
-        assert!(
-            attacked <= quiet + ADDED_MAX,
-            "{server}: answers take {attacked:?}, not {quiet:?}"
-        );
+        for (share, added_max) in [(0.5, MEDIAN_ADDED_MAX), (0.9, ADDED_MAX)] {
+            let [quiet, attacked] = [&self.quiet, &self.attacked].map(|all| at(all, share));
+            assert!(quiet <= added_max, "{server}: answers take {quiet:?} before anybody attacks");
+            assert!(
+                attacked <= quiet + added_max,
+                "{server}: answers take {attacked:?}, not {quiet:?}"
+            );
+        }
     }
 }
 
