@@ -142,7 +142,8 @@ impl Driver {
         assert!((1..=CHUNK_MAX).contains(&chunk.as_bytes().len()), "a chunk's size");
         assert!(!connection.sending, "one send in flight");
         if connection.end.is_some() || connection.shutdown != Once::No {
-            self.stranded.push((id, chunk, now));
+            let earlier = self.stranded.insert(id, (chunk, now));
+            assert!(earlier.is_none(), "one send in flight");
             return;
         }
         connection.sending = true;
@@ -238,8 +239,7 @@ impl Driver {
     }
 
     fn bring_home(&mut self, id: ConnId) {
-        if let Some(index) = self.stranded.iter().position(|&(of, ..)| of == id) {
-            let (_, chunk, at) = self.stranded.swap_remove(index);
+        if let Some((chunk, at)) = self.stranded.remove(&id) {
             self.news.push_back(News::Stranded(id, chunk, at));
         }
     }

@@ -12,7 +12,7 @@ use crate::table::Table;
 use crate::{Cause, Chunk, Config, ConnId, Counters, Ends, Error, INDEX_MAX, Op, Opening, Token};
 use halfopen_wheel::Instant;
 use rustix::process::{Resource, getrlimit};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub(super) struct Driver {
     /// Whose receives are armed again when buffers have returned.
     pub(super) starved: VecDeque<ConnId>,
     /// Chunks that met an end that the engine has not heard of, and come home with it.
-    pub(super) stranded: Vec<(ConnId, Chunk, Instant)>,
+    pub(super) stranded: HashMap<ConnId, (Chunk, Instant)>,
     pub(super) counters: Arc<Counters>,
     /// Receives and accepts that have completed since it was last looked.
     pub(super) arrivals: u32,
@@ -77,7 +77,7 @@ impl Driver {
             attempts: Attempts::default(),
             news: VecDeque::from([News::Started]),
             starved: VecDeque::new(),
-            stranded: Vec::new(),
+            stranded: HashMap::new(),
             counters: config.counters,
             arrivals: 0,
             stopped: false,
