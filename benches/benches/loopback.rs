@@ -1,4 +1,7 @@
 //! A round trip over loopback through each driver: one connection, one message of 64 bytes.
+//!
+//! Many connections, beside a floor, one message under way on each or several, are compared by the
+//! program `echo-floor`.
 
 use bytes::BytesMut;
 use criterion::{Criterion, criterion_group, criterion_main};
