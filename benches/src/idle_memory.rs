@@ -28,7 +28,8 @@ pub const SLAB_BYTES_MIN: f64 = 20.0;
 
 const HOW_TO_READ: &str = "\
 Bytes of the kernel's slabs for both ends of an idle connection, each on a ring: the median of the \
-rounds, and in brackets the least and the greatest. Which slabs they are, only root may know.\n";
+rounds, and in brackets the least and the greatest. As root it is what the objects in use take, and \
+it is known which they are; else the pages that slabs have grown by, some of which were free before.\n";
 
 /// The whole page.
 pub fn page(report: &Report<Measured>) -> String {

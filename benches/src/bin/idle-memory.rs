@@ -225,15 +225,23 @@ mod linux {
             Ok(Self { all: kib * 1024, named: rows.collect() })
         }
 
-        /// What has come since `before`, for each of so many: all, and by name.
+        /// What has come since `before`, for each of so many: all, and by name. All is what the
+        /// objects in use take, where that may be read: pages that were free before hold some.
         fn since(&self, before: &Self, count: u32) -> (f64, BTreeMap<String, f64>) {
             let count = f64::from(count);
             let per = |now: u64, then: u64| (now as f64 - then as f64) / count;
-            let named = self.named.iter().map(|(name, &now)| {
-                (name.clone(), per(now, before.named.get(name).copied().unwrap_or(0)))
-            });
-            let grown = named.filter(|(_, bytes)| *bytes >= SLAB_BYTES_MIN).collect();
-            (per(self.all, before.all), grown)
+            let mut grown: BTreeMap<_, _> = self
+                .named
+                .iter()
+                .map(|(name, &now)| (name.clone(), (now, before.named.get(name).unwrap_or(&0))))
+                .map(|(name, (now, &then))| (name, per(now, then)))
+                .collect();
+            let all = match grown.is_empty() {
+                true => per(self.all, before.all),
+                false => grown.values().sum(),
+            };
+            grown.retain(|_, bytes| *bytes >= SLAB_BYTES_MIN);
+            (all, grown)
         }
     }
 }

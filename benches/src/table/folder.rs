@@ -47,10 +47,20 @@ fn make(out: &Path, started: &str, name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// What to type to measure the same with the program `name` of these benches, as it is built by
-/// `cargo build --release -p halfopen -p halfopen-benches`. Where the result went is left out.
+/// `cargo build --release -p halfopen -p halfopen-benches`. Where the result went is left out, and
+/// what lies below the present folder is told from there.
 pub fn command(name: &str) -> Vec<String> {
     let program = format!("./target/release/{name}");
-    [program].into_iter().chain(without_out(std::env::args().skip(1))).collect()
+    let here = std::env::current_dir().unwrap_or_default();
+    let args = without_out(std::env::args().skip(1));
+    [program].into_iter().chain(args.into_iter().map(|arg| from(&here, arg))).collect()
+}
+
+fn from(here: &Path, arg: String) -> String {
+    match Path::new(&arg).strip_prefix(here) {
+        Ok(rest) if !here.as_os_str().is_empty() => format!("./{}", rest.display()),
+        _ => arg,
+    }
 }
 
 fn without_out(args: impl Iterator<Item = String>) -> Vec<String> {
@@ -73,5 +83,17 @@ mod tests {
         assert_eq!(left("--quiet 5 --out here --driver=epoll"), "--quiet 5 --driver=epoll");
         assert_eq!(left("--out=here --json"), "--json");
         assert_eq!(left("--victims 5"), "--victims 5");
+    }
+
+    #[test]
+    fn the_command_does_not_tell_where_it_was_given() {
+        let there = |arg: &str| from(Path::new("/somewhere/halfopen"), arg.to_owned());
+        assert_eq!(
+            there("/somewhere/halfopen/target/release/halfopen"),
+            "./target/release/halfopen"
+        );
+        assert_eq!(there("--driver"), "--driver");
+        assert_eq!(there("/elsewhere/x"), "/elsewhere/x");
+        assert_eq!(from(Path::new(""), "--json".into()), "--json");
     }
 }
