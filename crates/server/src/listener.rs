@@ -26,7 +26,9 @@ pub struct TcpWatch {
     pub keepalive: Option<Duration>,
     /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may stay unacknowledged, how long a
     /// window may stay shut before what waits to be sent, and, with `keepalive`, how long probes may
-    /// stay unanswered. Whole milliseconds; none: the kernel's, some 15 minutes.
+    /// stay unanswered. The kernel counts those from the last segment that came: with less than
+    /// `keepalive` and two thirds more, one lost probe ends a living connection. Whole milliseconds;
+    /// none: the kernel's, some 15 minutes.
     pub user_timeout: Option<Duration>,
 }
 
