@@ -158,6 +158,10 @@ impl Connection {
             return None;
         }
         let home = self.take_home();
+        if self.ending == Some(Cause::Reset) && result == -libc::ETIMEDOUT {
+            // The kernel tells its error once: to this send, and to who read only a hang-up.
+            self.ending = Some(Cause::TimedOut);
+        }
         if self.ending.is_some() {
             self.settle(id, ops);
         } else if result <= 0 {
@@ -213,5 +217,32 @@ impl Connection {
     /// Why it was closed.
     pub(super) fn cause(&self) -> Cause {
         self.ending.unwrap_or(Cause::Aborted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+    use std::net::{TcpListener, TcpStream};
+
+    /// A read that comes between the kernel's giving the peer up and the completion of the send
+    /// that was told of it finds the end of the stream and no reason.
+    #[test]
+    fn a_send_that_is_told_of_a_timeout_says_why_there_was_a_hang_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (id, ops) = (ConnId { index: 0, generation: 0 }, Ops::default());
+        let home = tokio_uring::start(async {
+            let mut connection = Connection::new(socket.into());
+            connection.send(id, Chunk::Own(BytesMut::from("ping")), &ops);
+            let cause = connection.cause_of_end(PollFlags::IN | PollFlags::RDHUP | PollFlags::HUP);
+            assert_eq!(cause, Cause::Reset);
+            connection.end(id, cause, &ops);
+            let home = connection.sent(id, -libc::ETIMEDOUT, &ops);
+            assert_eq!(connection.cause(), Cause::TimedOut);
+            home
+        });
+        assert!(home.is_some(), "the chunk outlives the ring, which was not told");
     }
 }
