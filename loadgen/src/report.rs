@@ -56,8 +56,8 @@ pub struct Histograms {
 
 /// Makes the report of a run.
 pub fn build(input: &Input<'_>) -> (Report, Histograms) {
-    let deaths = deaths::by_kind(input);
-    let figures = figures(input, &deaths);
+    let (deaths, gone_before) = deaths::by_kind(input);
+    let figures = figures(input, &deaths, gone_before);
     let machine = cost::machine(input);
     let since_began = |at: Instant| at.saturating_since(input.began).as_secs_f64();
     let mut report = Report {
@@ -92,7 +92,7 @@ fn is_loopback(input: &Input<'_>) -> bool {
         && input.plan.targets.iter().all(|target| target.ip().to_canonical().is_loopback())
 }
 
-fn figures(input: &Input<'_>, deaths: &[Deaths<'_>]) -> Figures {
+fn figures(input: &Input<'_>, deaths: &[Deaths<'_>], gone_before: u64) -> Figures {
     let tally = input.tally;
     let loopback = is_loopback(input);
     Figures {
@@ -109,7 +109,7 @@ fn figures(input: &Input<'_>, deaths: &[Deaths<'_>]) -> Figures {
             lost: LostBlock {
                 heartbeat: tally.lost_heartbeat,
                 closed: tally.lost_closed.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
-                reset: tally.lost_reset,
+                reset: tally.lost_reset + gone_before,
             },
         },
         false_kills: tally.lost_heartbeat,

@@ -28,8 +28,9 @@ struct Outcome<'a> {
     observable: bool,
 }
 
-/// Every way in which somebody died.
-pub(super) fn by_kind<'a>(input: &Input<'a>) -> Vec<Deaths<'a>> {
+/// Every way in which somebody died, and how many were gone before they could: the server had let
+/// go of them, and its word never reached the client. Those did not die, they were lost.
+pub(super) fn by_kind<'a>(input: &Input<'a>) -> (Vec<Deaths<'a>>, u64) {
     let sightings: HashMap<_, _> = input
         .observed
         .sightings
@@ -37,12 +38,18 @@ pub(super) fn by_kind<'a>(input: &Input<'a>) -> Vec<Deaths<'a>> {
         .map(|seen| (ends(seen.client, seen.server), seen))
         .collect();
     let mut kinds: BTreeMap<Death, Vec<Outcome<'a>>> = BTreeMap::new();
+    let mut gone_before = 0;
     for victim in &input.tally.victims {
         let seen = sightings.get(&ends(victim.local, victim.peer)).copied();
         let outcome = Outcome::of(victim, seen, input.observed.by);
-        kinds.entry(victim.death).or_default().push(outcome);
+        if outcome.was_gone_before() {
+            gone_before += 1;
+        } else {
+            kinds.entry(victim.death).or_default().push(outcome);
+        }
     }
-    kinds.into_iter().map(|(death, outcomes)| Deaths { death, outcomes }).collect()
+    let kinds = kinds.into_iter().map(|(death, outcomes)| Deaths { death, outcomes });
+    (kinds.collect(), gone_before)
 }
 
 /// The same for an address and its v4-mapped form.
@@ -65,6 +72,11 @@ impl<'a> Outcome<'a> {
             reclaimed: seen.and_then(|seen| seen.reclaimed),
             observable,
         }
+    }
+
+    /// A death that we announce ourselves may be seen before the clock is read again.
+    fn was_gone_before(&self) -> bool {
+        self.victim.death.is_silent() && self.detected.is_some_and(|at| at < self.victim.killed)
     }
 
     fn after_death(&self, at: Instant) -> Duration {

@@ -208,7 +208,7 @@ pub struct LostBlock {
     pub heartbeat: u64,
     /// Closed by the server, by close code (1006: without a Close frame).
     pub closed: BTreeMap<String, u64>,
-    /// Reset.
+    /// Reset; or gone from the server when they were to die, without a word that reached the client.
     pub reset: u64,
 }
 

@@ -122,6 +122,18 @@ fn a_victim_that_the_observer_never_saw_is_unobservable_and_others_pend() {
 }
 
 #[test]
+fn who_was_gone_before_its_death_is_lost_and_not_found_in_no_time() {
+    let mut run = Run::new();
+    let soon = run.tally.victims[0].killed - Duration::from_millis(3);
+    (run.sightings[0].detected, run.sightings[0].reclaimed) = (Some(soon), Some(soon));
+    let (report, _) = build(&run.input());
+    let block = &report.figures.deaths[&Death::Blackhole];
+    assert_eq!((block.killed, block.detected, block.reclaimed), (999, 999, 999));
+    assert!(block.detection_ms.min.unwrap() > 2_900.0);
+    assert_eq!(report.figures.living.lost.reset, 1);
+}
+
+#[test]
 fn what_the_client_saw_counts_where_nobody_else_looked() {
     let mut run = Run::new();
     run.sightings.clear();
