@@ -2,7 +2,7 @@
 
 use crate::args::{Lab, LimitFlags, Policy, TcpFlags, kills};
 use crate::child::ServerProcess;
-use crate::choice::choose;
+use crate::choice::{choose, impatience};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
@@ -29,7 +29,7 @@ pub(crate) fn run(flags: &Lab, json: bool, quiet: bool) -> Outcome {
     let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
         .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
     let mut screen = Screen::new(quiet);
-    lab.note.iter().for_each(|note| screen.note(note));
+    lab.notes.iter().for_each(|note| screen.note(note));
     let mut reports = Vec::new();
     let mut outcome = Ok(Exit::Done);
     for round in 1..=flags.repeat {
@@ -111,8 +111,8 @@ struct Resolved {
     server_cpus: Vec<usize>,
     load_cpus: Vec<usize>,
     load_driver: DriverKind,
-    /// What is to be said of that.
-    note: Option<String>,
+    /// What is to be said of all that.
+    notes: Vec<String>,
 }
 
 impl Resolved {
@@ -137,7 +137,7 @@ impl Resolved {
             server_cpus,
             load_cpus,
             load_driver,
-            note,
+            notes: [note, impatience(&flags.tcp)].into_iter().flatten().collect(),
         })
     }
 

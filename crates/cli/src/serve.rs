@@ -2,7 +2,7 @@
 
 use crate::admin::{About, Admin};
 use crate::args::{App, LimitFlags, Policy, Serve};
-use crate::choice::choose;
+use crate::choice::{choose, impatience};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::log;
@@ -11,7 +11,7 @@ use halfopen_loadgen::report::number::count;
 use halfopen_server::metrics::Monitor;
 use halfopen_server::{
     Ack, Config, DriverKind, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle,
-    Stats, TcpWatch, io_uring,
+    Stats, io_uring,
 };
 use std::fs;
 use std::io::{self, Read, Write};
@@ -52,7 +52,8 @@ fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outco
         end_with_stdin(server.handle());
     }
     announce(&server, flags, json, admin);
-    for note in [note, fallbacks(&server, &config)].into_iter().flatten() {
+    let notes = [note, fallbacks(&server, &config), impatience(&flags.tcp)];
+    for note in notes.into_iter().flatten() {
         tracing::warn!("{}", note.trim_start_matches("note: "));
         tell(&note, quiet);
     }
@@ -83,10 +84,7 @@ fn config(flags: &Serve) -> ServerConfig {
         shards: given(flags.shards),
         connections_max: given(flags.limits.max_connections),
         cpus: flags.cpu.as_ref().map_or(Vec::new(), |cpus| cpus.0.clone()),
-        tcp: TcpWatch {
-            keepalive: flags.tcp.tcp_keepalive.0,
-            user_timeout: flags.tcp.tcp_user_timeout.0,
-        },
+        tcp: flags.tcp.watch(),
         shard: shard_config(heartbeat, &flags.limits),
         ..ServerConfig::default()
     }

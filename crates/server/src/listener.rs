@@ -26,17 +26,22 @@ pub struct TcpWatch {
     pub keepalive: Option<Duration>,
     /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may stay unacknowledged, how long a
     /// window may stay shut before what waits to be sent, and, with `keepalive`, how long probes may
-    /// stay unanswered. The kernel counts those from the last segment that came: with less than
-    /// `keepalive` and two thirds more, one lost probe ends a living connection. Whole milliseconds;
-    /// none: the kernel's, some 15 minutes.
+    /// stay unanswered. The kernel counts those from the last segment that came: see
+    /// [`TcpWatch::given_up_after`]. Whole milliseconds; none: the kernel's, some 15 minutes.
     pub user_timeout: Option<Duration>,
 }
 
 impl TcpWatch {
+    /// After how much silence keepalive alone gives a host up. A user timeout that is shorter takes
+    /// probes away from it, down to one: whose answer is lost, is then ended while it lives.
+    pub fn given_up_after(&self) -> Option<Duration> {
+        let (time, gap) = probing(self.keepalive?);
+        Some(time + gap * PROBES)
+    }
+
     fn set(&self, socket: &Socket) -> io::Result<()> {
         if let Some(time) = self.keepalive {
-            let gap = Duration::from_secs(time.as_secs().div_ceil(PROBES.into()).max(1));
-            let time = Duration::from_secs(time.as_secs().max(1));
+            let (time, gap) = probing(time);
             let probing = TcpKeepalive::new().with_time(time).with_interval(gap);
             socket.set_tcp_keepalive(&probing.with_retries(PROBES))?;
         }
@@ -46,6 +51,12 @@ impl TcpWatch {
             None => Ok(()),
         }
     }
+}
+
+/// The silence before the first probe, and from one to the next.
+fn probing(keepalive: Duration) -> (Duration, Duration) {
+    let time = keepalive.as_secs().max(1);
+    (Duration::from_secs(time), Duration::from_secs(time.div_ceil(PROBES.into())))
 }
 
 /// A listening socket whose connections inherit what the server wants of them: no delay for small
@@ -71,4 +82,19 @@ fn open(addr: SocketAddr, watch: &TcpWatch) -> io::Result<TcpListener> {
     socket.bind(&SockAddr::from(addr))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_given_up_when_all_probes_are_lost() {
+        let after = |seconds| {
+            let keepalive = Some(Duration::from_secs(seconds));
+            TcpWatch { keepalive, user_timeout: None }.given_up_after().unwrap().as_secs()
+        };
+        assert_eq!([1, 2, 3, 10, 30].map(after), [4, 5, 6, 22, 60]);
+        assert_eq!(TcpWatch::default().given_up_after(), None);
+    }
 }

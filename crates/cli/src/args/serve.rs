@@ -7,8 +7,8 @@ use crate::units::{
     size,
 };
 use clap::{Args, ValueEnum};
-use halfopen_server::DriverKind;
 use halfopen_server::io_uring::Feature;
+use halfopen_server::{DriverKind, TcpWatch};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -86,6 +86,13 @@ pub(crate) struct TcpFlags {
     /// Give a host up that has not acknowledged for so long; off: after some 15 minutes
     #[arg(long, value_name = "TIME", default_value = "off", value_parser = duration_or_off)]
     pub tcp_user_timeout: OrOff,
+}
+
+impl TcpFlags {
+    /// What the kernel is asked to watch.
+    pub(crate) fn watch(&self) -> TcpWatch {
+        TcpWatch { keepalive: self.tcp_keepalive.0, user_timeout: self.tcp_user_timeout.0 }
+    }
 }
 
 /// Limits of the server, of `serve` and `lab`.

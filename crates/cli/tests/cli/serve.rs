@@ -32,6 +32,16 @@ fn what_is_off_by_default_takes_that_word() {
 }
 
 #[test]
+fn a_user_timeout_that_does_not_wait_for_keepalives_probes_is_remarked() {
+    for (timeout, remarks) in [("5s", 1), ("6s", 0)] {
+        let flags = ["--tcp-keepalive=3s", "--tcp-user-timeout", timeout];
+        let ran = Served::start(&flags).end(&[Signal::INT]);
+        let notes = ran.err.lines().filter(|line| line.starts_with("note: --tcp-user-timeout"));
+        assert_eq!(notes.count(), remarks, "{timeout}: {}", ran.err);
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_next_step() {
     let server = Served::start(&[]);
     let ran = run(&["serve", "--listen", server.addr()]);
