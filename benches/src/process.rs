@@ -3,6 +3,7 @@
 use crate::floor::Reading;
 use anyhow::{Context, bail, ensure};
 use halfopen_loadgen::sample::cpu;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -47,11 +48,16 @@ impl Process {
         cpu::of_process(self.child.id()).context("it ended early")
     }
 
-    /// What it prints before it ends by itself.
+    /// Asks it to end; [`Process::report`] has what it has to tell.
+    pub(crate) fn interrupt(&self) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
+    }
+
+    /// What it prints before it ends by itself, or because it was asked to.
     pub(crate) fn report(mut self) -> anyhow::Result<serde_json::Value> {
         let report = serde_json::from_reader(&mut self.output).context("reading its report")?;
         let status = self.child.wait()?;
-        ensure!(matches!(status.code(), Some(0 | 4)), "{status}");
+        ensure!(matches!(status.code(), Some(0 | 4 | 130)), "{status}");
         Ok(report)
     }
 }

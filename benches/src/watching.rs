@@ -3,7 +3,7 @@
 //!
 //! For every way `serve` runs on one core and `load` on another. While all live the CPU of both and
 //! the packets are counted for some seconds; then some are blackholed, some freeze and some go mute,
-//! and it is watched who is found, and when. All ways are gone over in rounds, so that what drifts
+//! and it is watched who is found, and when, and who of the living is lost. All ways are gone over in rounds, so that what drifts
 //! drifts through all of them; a figure is the median of the rounds with the least and the greatest.
 
 use crate::process::Process;
@@ -39,8 +39,10 @@ pub struct Setup {
     pub timeout: u32,
     /// Seconds of keepalive.
     pub keepalive: u32,
-    /// Seconds of TCP_USER_TIMEOUT.
+    /// Seconds of TCP_USER_TIMEOUT; at least twice those of keepalive, or lost probes end the living.
     pub user_timeout: u32,
+    /// Seconds of a TCP_USER_TIMEOUT that is too short for keepalive.
+    pub user_timeout_short: u32,
     /// Seconds that are counted.
     pub window: u32,
     /// The cores of server and client.
@@ -54,20 +56,32 @@ pub struct Way {
     pub heartbeat: Option<&'static str>,
     /// Whether TCP's keepalive watches.
     pub keepalive: bool,
-    /// Whether TCP's user timeout watches.
-    pub user_timeout: bool,
+    /// Which of TCP's user timeouts watches.
+    pub user_timeout: Option<UserTimeout>,
 }
 
-/// Every combination that somebody might want.
+/// How TCP_USER_TIMEOUT stands to keepalive.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserTimeout {
+    /// It leaves keepalive the time for all of its probes.
+    Long,
+    /// It ends with the first probe that is lost.
+    Short,
+}
+
+/// Every combination that somebody might want, and one that nobody should.
 pub fn ways() -> Vec<Way> {
+    let long = Some(UserTimeout::Long);
     let mut ways = Vec::new();
     for heartbeat in [None, Some("periodic"), Some("idle")] {
-        for (keepalive, user_timeout) in
-            [(false, false), (true, false), (false, true), (true, true)]
+        for (keepalive, user_timeout) in [(false, None), (true, None), (false, long), (true, long)]
         {
             ways.push(Way { heartbeat, keepalive, user_timeout });
         }
     }
+    let user_timeout = Some(UserTimeout::Short);
+    ways.push(Way { heartbeat: None, keepalive: true, user_timeout });
     ways
 }
 
@@ -94,6 +108,10 @@ pub struct Run {
     pub server_cpu_percent: f64,
     /// What was found, in the order of [`DEATHS`].
     pub found: [Found; 3],
+    /// How many were to live.
+    pub living: u64,
+    /// How many of those were lost.
+    pub lost: u64,
 }
 
 /// What was found of one kind of death.
@@ -114,7 +132,10 @@ impl Way {
     pub fn name(self) -> String {
         let heartbeat = self.heartbeat.map(|policy| format!("{policy} pings"));
         let keepalive = self.keepalive.then(|| "keepalive".to_owned());
-        let user_timeout = self.user_timeout.then(|| "user timeout".to_owned());
+        let user_timeout = self.user_timeout.map(|time| match time {
+            UserTimeout::Long => "user timeout".to_owned(),
+            UserTimeout::Short => "short user timeout".to_owned(),
+        });
         let words: Vec<_> = [heartbeat, keepalive, user_timeout].into_iter().flatten().collect();
         if words.is_empty() { "nothing".into() } else { words.join(" + ") }
     }
@@ -131,8 +152,12 @@ impl Way {
         if self.keepalive {
             flags.push(format!("--tcp-keepalive={}s", setup.keepalive));
         }
-        if self.user_timeout {
-            flags.push(format!("--tcp-user-timeout={}s", setup.user_timeout));
+        if let Some(time) = self.user_timeout {
+            let seconds = match time {
+                UserTimeout::Long => setup.user_timeout,
+                UserTimeout::Short => setup.user_timeout_short,
+            };
+            flags.push(format!("--tcp-user-timeout={seconds}s"));
         }
         flags
     }
@@ -173,12 +198,16 @@ impl Setup {
             after.saturating_sub(before).as_secs_f64() / seconds * 100.0
         };
         let server = percent(before.server, after.server);
+        let found = found(&report)?;
         Ok(Run {
             way,
             packets_per_s: (after.packets - before.packets) as f64 / seconds,
             cpu_percent: server + percent(before.client, after.client),
             server_cpu_percent: server,
-            found: found(&report)?,
+            living: u64::from(self.connections)
+                - found.iter().map(|found| found.killed).sum::<u64>(),
+            lost: lost(&report)?,
+            found,
         })
     }
 
@@ -242,10 +271,19 @@ fn found(report: &Value) -> anyhow::Result<[Found; 3]> {
     found.try_into().ok().context("one for each death")
 }
 
+/// The living that ended, in whatever way.
+fn lost(report: &Value) -> anyhow::Result<u64> {
+    let counts = report["living"]["lost"].as_object().context("no living.lost")?;
+    counts.iter().map(|(name, count)| count.as_u64().with_context(|| format!("no {name}"))).sum()
+}
+
 const HOW_TO_READ: &str = "\
 All live while packets and CPU are counted: the median of the rounds, and in brackets the least and \
 the greatest. Then some are blackholed, some freeze and some go mute, spread over an interval: how \
-many were detected over all rounds, the median of the times to a detection, and the longest.\n\n";
+many were detected over all rounds, the median of the times to a detection, and the longest. *Living \
+lost* are connections that nothing ailed: none of them ought to end. The short user timeout is \
+shorter than keepalive: a probe that is lost, as some are when thousands go out at once, then ends \
+the connection.\n\n";
 
 /// The whole page.
 pub fn page(report: &Report<Outcome>) -> String {
@@ -254,13 +292,14 @@ pub fn page(report: &Report<Outcome>) -> String {
     for Outcome { setup, runs } in &report.runs {
         page += &format!(
             "{} connections, {}; a ping every {} s with {} s to answer, keepalive {} s, user timeout {} \
-             s; {} s counted; {} victims of each kind.\n\n{}",
+             s, the short one {} s; {} s counted; {} victims of each kind.\n\n{}",
             setup.connections,
             setup.messages.map_or("silent".into(), |rate| format!("{rate} messages/s in all")),
             setup.interval,
             setup.timeout,
             setup.keepalive,
             setup.user_timeout,
+            setup.user_timeout_short,
             setup.window,
             setup.victims,
             table(runs),
@@ -272,8 +311,9 @@ pub fn page(report: &Report<Outcome>) -> String {
 /// A row for each way, over all of its rounds.
 fn table(runs: &[Run]) -> String {
     let mut table = String::from(
-        "| watched by | packets/s | CPU of both ends, % of a core | blackhole | freeze | mute |\n\
-         |---|---|---|---|---|---|\n",
+        "| watched by | packets/s | CPU of both ends, % of a core | blackhole | freeze | mute | \
+         living lost |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for way in ways() {
         let name = way.name();
@@ -284,7 +324,9 @@ fn table(runs: &[Run]) -> String {
         let over = |value: fn(&Run) -> f64| spread(rounds.iter().map(|run| value(run)));
         let (packets, cpu) = (over(|run| run.packets_per_s), over(|run| run.cpu_percent));
         let deaths = [0, 1, 2].map(|death| cell(rounds.iter().map(|run| run.found[death])));
-        table += &format!("| {name} | {packets} | {cpu} | {} |\n", deaths.join(" | "));
+        let sum = |value: fn(&Run) -> u64| rounds.iter().map(|run| value(run)).sum::<u64>();
+        let lost = format!("{} of {}", sum(|run| run.lost), sum(|run| run.living));
+        table += &format!("| {name} | {packets} | {cpu} | {} | {lost} |\n", deaths.join(" | "));
     }
     table
 }
@@ -315,11 +357,12 @@ mod tests {
     use super::*;
 
     fn run(packets_per_s: f64, detected: u64) -> Run {
-        let way = Way { heartbeat: Some("idle"), keepalive: true, user_timeout: false };
+        let way = Way { heartbeat: Some("idle"), keepalive: true, user_timeout: None };
         let p50_ms = (detected > 0).then_some(1_500.0);
         let found = Found { killed: 10, detected, p50_ms, max_ms: p50_ms.map(|ms| ms * 2.0) };
         let (cpu_percent, server_cpu_percent) = (1.0, 0.5);
-        Run { way, packets_per_s, cpu_percent, server_cpu_percent, found: [found; 3] }
+        let (found, living, lost) = ([found; 3], 70, 10 - detected);
+        Run { way, packets_per_s, cpu_percent, server_cpu_percent, found, living, lost }
     }
 
     #[test]
@@ -329,7 +372,7 @@ mod tests {
         assert!(
             row.starts_with("| idle pings + keepalive | 200 (100 to 300) | 1.00 (1.00 to 1.00)")
         );
-        assert!(row.ends_with("| 29 of 30, 1.5 s, at most 3.0 s |"), "{row}");
+        assert!(row.ends_with("| 29 of 30, 1.5 s, at most 3.0 s | 1 of 210 |"), "{row}");
         let none = super::table(&[run(1.0, 0)]);
         assert!(none.contains("| 0 of 10 | 0 of 10 | 0 of 10 |"), "{none}");
     }
@@ -339,6 +382,6 @@ mod tests {
         let mut names: Vec<_> = ways().into_iter().map(Way::name).collect();
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 12);
+        assert_eq!(names.len(), 13);
     }
 }

@@ -21,8 +21,8 @@ mod linux {
     /// Measure what each way of watching for dead peers costs, and what it finds.
     ///
     /// Build both programs first: `cargo build --release -p halfopen -p halfopen-benches`. The
-    /// machine is to do nothing else. There are twelve ways, and with the defaults one takes about
-    /// a minute and a half a round, an hour in all; with --short half a minute, and 14 minutes in all.
+    /// machine is to do nothing else. There are thirteen ways, and with the defaults one takes about
+    /// a minute and a half a round, an hour in all; with --short 40 seconds, and 17 minutes in all.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
@@ -35,24 +35,28 @@ mod linux {
         /// Messages a second over all connections; without it they say nothing.
         #[arg(long)]
         messages: Option<u32>,
-        /// Two rounds of 4 s from ping to ping, 2 s to answer, 3 s of keepalive, 2 s of user timeout
-        /// and 6 s that are counted.
+        /// Two rounds of 4 s from ping to ping, 8 s to answer, 3 s of keepalive, 6 s of user timeout,
+        /// a short one of 2 s, and 6 s that are counted.
         #[arg(long, conflicts_with_all = [
-            "interval_s", "timeout_s", "keepalive_s", "user_timeout_s", "window_s", "rounds",
+            "interval_s", "timeout_s", "keepalive_s", "user_timeout_s", "user_timeout_short_s",
+            "window_s", "rounds",
         ])]
         short: bool,
         /// Seconds from ping to ping.
         #[arg(long, default_value_t = 10)]
         interval_s: u32,
         /// Seconds that a peer has to answer.
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 20)]
         timeout_s: u32,
         /// Seconds of TCP keepalive.
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = 8)]
         keepalive_s: u32,
         /// Seconds of TCP_USER_TIMEOUT.
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 16)]
         user_timeout_s: u32,
+        /// Seconds of a TCP_USER_TIMEOUT that is too short for keepalive.
+        #[arg(long, default_value_t = 5)]
+        user_timeout_short_s: u32,
         /// Seconds of each run that are counted.
         #[arg(long, default_value_t = 30)]
         window_s: u32,
@@ -108,14 +112,16 @@ mod linux {
                 timeout: self.timeout_s,
                 keepalive: self.keepalive_s,
                 user_timeout: self.user_timeout_s,
+                user_timeout_short: self.user_timeout_short_s,
                 window: self.window_s,
                 cores: [self.cores[0], self.cores[1]],
             };
             let short = Setup {
                 interval: 4,
-                timeout: 2,
+                timeout: 8,
                 keepalive: 3,
-                user_timeout: 2,
+                user_timeout: 6,
+                user_timeout_short: 2,
                 window: 6,
                 ..setup.clone()
             };

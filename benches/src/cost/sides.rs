@@ -140,7 +140,11 @@ fn run_halfopen(
     let url = url.with_context(|| format!("no address in {line:?}"))?;
     let client = Process::start(setup.cores[1], &mut load(program, url, setup))?;
     let admin = Admin::of(&line)?;
-    wait_until_open(admin, setup.connections)?;
+    if let Err(error) = wait_until_open(admin, setup.connections) {
+        client.interrupt()?;
+        let failed = client.report()?["connections"]["failed"].to_string();
+        return Err(error.context(format!("of the client's connects failed {failed}")));
+    }
     sleep(setup.settle);
     let before = Moment::now(&server, &client, admin)?;
     sleep(setup.window);
