@@ -1,6 +1,6 @@
 //! The side that answers with pongs.
 
-use super::ring::{About, Done, Ring, Wait};
+use super::ring::{self, About, Done, Ring, Wait};
 use super::{PING, PONG, Share, Tally, attend, start};
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -112,6 +112,8 @@ fn connect(server: SocketAddr, number: u32) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_tcp_nodelay(true)?;
     if number >= A_SOURCE {
+        // Else the port is taken from all peers, and for a minute more than the connection lasts.
+        ring::leave_port_to_connect(&socket)?;
         socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
     }
     socket.connect(&server.into())?;

@@ -2,7 +2,7 @@
 //!
 //! The promise of this file: bytes that are sent live for ever; what a buffer holds is not looked
 //! at here.
-#![allow(unsafe_code)] // Submissions, and the ring of buffers shared with the kernel.
+#![allow(unsafe_code)] // Submissions, the ring of buffers shared with the kernel, a setsockopt.
 
 use super::Tally;
 use halfopen_driver::ring::{GATHER, Options, Pace};
@@ -11,7 +11,7 @@ use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -24,6 +24,22 @@ const LONG: Duration = Duration::from_secs(3600);
 /// The kernel's `IORING_RECVSEND_POLL_FIRST` and `IORING_RECV_MULTISHOT`.
 const POLL_FIRST: u16 = 1;
 const MULTISHOT: u16 = 1 << 1;
+
+/// Has a bind choose no port: the connect does, when the peer is known.
+pub(super) fn leave_port_to_connect(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads one c_int.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 pub(super) struct Ring {
     ring: IoUring,
