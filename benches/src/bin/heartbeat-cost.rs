@@ -26,8 +26,8 @@ mod linux {
     /// Build both programs first: `cargo build --release -p halfopen -p halfopen-benches`. The
     /// machine is to do nothing else. A pair has three runs for every rate; a run takes the settling
     /// and the window, the time to connect (0.1 s for 1,000 connections, 1 s for 10,000, up to 10 s
-    /// for 100,000) and half a second: with the defaults a pair takes about 30 s at 1,000, 35 s at
-    /// 10,000 and a minute and a half at 100,000.
+    /// for 100,000) and half a second: with the defaults a pair takes about 30 s at 1,000, 40 s at
+    /// 10,000 and two and a half minutes at 100,000.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
@@ -43,7 +43,8 @@ mod linux {
         /// Seconds of each run that count; one number for all steps, or one for each.
         #[arg(long, value_delimiter = ',', default_value = "3")]
         window: Vec<f64>,
-        /// Seconds before them, when all are connected.
+        /// Seconds before them, when all are connected; more where five heartbeats of a connection
+        /// that is pinged every 8 s or more often take more.
         #[arg(long, default_value_t = 1.0)]
         settle: f64,
         /// The cores of server and client.

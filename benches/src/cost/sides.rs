@@ -4,6 +4,7 @@ use super::admin::{Admin, Counts};
 use crate::million::memory::tcp_sockets;
 use crate::process::Process;
 use anyhow::{Context, bail, ensure};
+use halfopen_driver::ring::Options;
 use halfopen_loadgen::plan::raise_descriptor_limit;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -57,6 +58,25 @@ pub struct Point {
     /// System calls of both loops, where they are counted.
     pub syscalls: Option<u64>,
 }
+
+impl Setup {
+    /// The time between two pings of a connection at so many heartbeats a second in all, in whole
+    /// milliseconds.
+    fn interval(&self, rate: u32) -> Option<Duration> {
+        let ms = (f64::from(self.connections) * 1e3 / f64::from(rate)).round();
+        (rate > 0).then(|| Duration::from_millis(ms as u64))
+    }
+
+    /// How long to wait when all are connected. The driver has a receive armed all the time for who
+    /// is heard often, and knows that after some heartbeats.
+    fn settling(&self, rate: u32) -> Duration {
+        let often = self.interval(rate).filter(|&interval| interval < Options::default().quiet);
+        often.map_or(self.settle, |interval| self.settle.max(interval * KNOWN_AFTER))
+    }
+}
+
+/// So many heartbeats a connection has had by then.
+const KNOWN_AFTER: u32 = 5;
 
 /// Whom to run.
 #[derive(Clone, Debug)]
@@ -112,7 +132,7 @@ fn run_floor(program: &PathBuf, setup: &Setup, rate: u32) -> anyhow::Result<Poin
         Process::start(setup.cores[1], answer.args(["answer", address]).args(&counts))?;
     // The client answers its input when all are connected.
     client.ask()?;
-    sleep(setup.settle);
+    sleep(setup.settling(rate));
     let (begun, before) = (Instant::now(), [server.ask()?, client.ask()?]);
     ensure!(before[0].connections == setup.connections, "not all have connected");
     sleep(setup.window);
@@ -133,8 +153,7 @@ fn run_halfopen(
     setup: &Setup,
     rate: u32,
 ) -> anyhow::Result<Point> {
-    let interval = interval(setup.connections, rate);
-    let mut server = Process::start(setup.cores[0], &mut serve(program, driver, setup, &interval))?;
+    let mut server = Process::start(setup.cores[0], &mut serve(program, driver, setup, rate))?;
     let line = server.line()?;
     let url = line.split(' ').find(|word| word.starts_with("ws://"));
     let url = url.with_context(|| format!("no address in {line:?}"))?;
@@ -145,7 +164,7 @@ fn run_halfopen(
         let failed = client.report()?["connections"]["failed"].to_string();
         return Err(error.context(format!("of the client's connects failed {failed}")));
     }
-    sleep(setup.settle);
+    sleep(setup.settling(rate));
     let before = Moment::now(&server, &client, admin)?;
     sleep(setup.window);
     let after = Moment::now(&server, &client, admin)?;
@@ -212,15 +231,9 @@ fn wait_until_open(admin: Admin, connections: u32) -> anyhow::Result<()> {
     }
 }
 
-/// The interval at which so many connections are pinged so often in all.
-fn interval(connections: u32, rate: u32) -> String {
-    match rate {
-        0 => "off".to_owned(),
-        _ => format!("{}ms", (f64::from(connections) * 1e3 / f64::from(rate)).round()),
-    }
-}
-
-fn serve(program: &PathBuf, driver: &str, setup: &Setup, interval: &str) -> Command {
+fn serve(program: &PathBuf, driver: &str, setup: &Setup, rate: u32) -> Command {
+    let interval =
+        setup.interval(rate).map_or("off".into(), |time| format!("{}ms", time.as_millis()));
     let mut command = Command::new(program);
     command.args(["serve", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--ping-timeout=20s"]);
     command.arg(format!("--shards={}", setup.rings));
@@ -237,4 +250,22 @@ fn load(program: &PathBuf, url: &str, setup: &Setup) -> Command {
     command.arg(format!("--connections={}", setup.connections));
     command.arg(format!("--connect-rate={CONNECT_RATE}/s"));
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_pinged_often_is_waited_for_until_the_driver_knows_it() {
+        let settling = |connections, rate| {
+            let setup = Setup { connections, ..Setup::default() };
+            setup.settling(rate).as_millis()
+        };
+        assert_eq!([settling(1_000, 0), settling(1_000_000, 0)], [1_000; 2]);
+        assert_eq!(settling(1_000, 20_000), 1_000);
+        assert_eq!(settling(10_000, 20_000), 2_500);
+        assert_eq!(settling(100_000, 20_000), 25_000);
+        assert_eq!(settling(1_000_000, 20_000), 1_000, "nobody is heard often");
+    }
 }
