@@ -93,16 +93,17 @@ pub struct Sampler {
 impl Sampler {
     /// Reads now, then every `period`, and ten times as often while connections come and go.
     /// `server` are the processes of the server, if it runs on this
-    /// machine and they are known.
+    /// machine and they are known. The machine's hiccups are counted on so many `cores`, which costs
+    /// each of them some per cent.
     ///
     /// # Errors
     /// No thread can be started.
     pub fn start(
         period: Duration,
         server: Vec<u32>,
+        cores: usize,
         gauges: impl FnMut() -> Gauges + Send + 'static,
     ) -> io::Result<Self> {
-        let cores = proc::machine().map_or(1, |machine| machine.cores as usize);
         let hiccups = Hiccups::start(cores)?;
         let (wake, woken) = channel();
         let mut reader = Reader { tree: cpu::Tree::new(server), gauges, hiccups: hiccups.meter() };
@@ -184,7 +185,7 @@ mod tests {
     fn a_run_has_a_first_a_marked_and_a_last_point() {
         let me = std::process::id();
         let gauges = || Gauges { connections: 7, ..Gauges::default() };
-        let sampler = Sampler::start(Duration::from_secs(3600), vec![me], gauges).unwrap();
+        let sampler = Sampler::start(Duration::from_secs(3600), vec![me], 1, gauges).unwrap();
         sampler.mark();
         let samples = sampler.finish();
         assert_eq!(samples.points.len(), 3);
@@ -201,8 +202,8 @@ mod tests {
     fn points_are_dense_while_connections_come() {
         let point = |connections| {
             let gauges = move || Gauges { connections, ..Gauges::default() };
-            Sampler::start(Duration::from_secs(3600), Vec::new(), gauges).unwrap().finish().points
-                [0]
+            let sampler = Sampler::start(Duration::from_secs(3600), Vec::new(), 0, gauges);
+            sampler.unwrap().finish().points[0]
         };
         let period = Duration::from_secs(1);
         assert_eq!(pause(period, &[point(5), point(7)]), period / 10);
@@ -212,8 +213,10 @@ mod tests {
 
     #[test]
     fn without_a_server_on_this_machine_its_figures_are_none() {
-        let sampler = Sampler::start(Duration::from_secs(3600), Vec::new(), Gauges::default);
-        let point = sampler.unwrap().finish().points[0];
+        let sampler = Sampler::start(Duration::from_secs(3600), Vec::new(), 0, Gauges::default);
+        let samples = sampler.unwrap().finish();
+        assert!(samples.hiccups_ns.is_empty());
+        let point = samples.points[0];
         assert!(point.server_cpu.is_none() && point.server_memory.is_none());
     }
 }

@@ -114,7 +114,7 @@ impl Side {
 }
 
 /// How fast the clients of `halfopen` connect.
-const CONNECT_RATE: u32 = 10_000;
+const CONNECT_RATE: u32 = 20_000;
 
 /// How often the server is asked for counts of one moment, when a shard was too busy to answer.
 const ASKED_MAX: usize = 5;
@@ -245,7 +245,7 @@ fn serve(program: &PathBuf, driver: &str, setup: &Setup, rate: u32) -> Command {
 /// It is killed when it is not wanted any more.
 fn load(program: &PathBuf, url: &str, setup: &Setup) -> Command {
     let mut command = Command::new(program);
-    command.args(["load", url, "--json", "-q", "--duration=1h"]);
+    command.args(["load", url, "--json", "-q", "--duration=1h", "--no-hiccups"]);
     command.arg(format!("--shards={}", setup.rings));
     command.arg(format!("--connections={}", setup.connections));
     command.arg(format!("--connect-rate={CONNECT_RATE}/s"));

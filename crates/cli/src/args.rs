@@ -215,6 +215,11 @@ pub(crate) struct Load {
     pub name: Option<String>,
     #[command(flatten)]
     pub thresholds: ThresholdFlags,
+
+    /// Count no stops of the machine: whoever started this does it, and wants no thread of ours on
+    /// the cores.
+    #[arg(long, hide = true)]
+    pub no_hiccups: bool,
 }
 
 /// Flags of `report`.

@@ -75,6 +75,7 @@ fn once(
         plan: resolve(&asked).map_err(|e| plan_error(&e))?,
         driver: lab.load_driver,
         server_pids: vec![server.pid()],
+        hiccups: true,
     };
     let settings = lab.settings(flags, &server);
     let mut measured = measure(job, screen, interrupt, || server.died())?;

@@ -30,7 +30,8 @@ pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
     }
     let (driver, note) = choose(flags.driver);
     note.iter().for_each(|note| screen.note(note));
-    let job = Job { plan, driver, server_pids: flags.server_pid.clone() };
+    let job =
+        Job { plan, driver, server_pids: flags.server_pid.clone(), hiccups: !flags.no_hiccups };
     let measured = measure(job, &mut screen, &interrupt, || None)?;
 
     let failure = hopeless(&measured.outcome);

@@ -12,7 +12,7 @@ use halfopen_loadgen::plan::{KillAt, Plan, PlanError};
 use halfopen_loadgen::record::Victim;
 use halfopen_loadgen::report::{Observed, ObserverKind};
 use halfopen_loadgen::run::{Ended, Outcome, Progress, Run, RunError};
-use halfopen_loadgen::sample::{Gauges, Sampler, Samples};
+use halfopen_loadgen::sample::{Gauges, Sampler, Samples, proc};
 use halfopen_server::DriverKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(crate) struct Job {
     pub driver: DriverKind,
     /// The server's processes.
     pub server_pids: Vec<u32>,
+    /// Whether the machine's own stops are counted.
+    pub hiccups: bool,
 }
 
 /// What came of it.
@@ -51,7 +53,8 @@ pub(crate) fn measure(
     let watch = Watch::begin(&job.plan)?;
     let plan = job.plan.clone();
     let run = Run::start(job.plan, job.driver, watch.death_watch()).map_err(|e| run_error(&e))?;
-    let sampler = sample(&run, &watch, job.server_pids)?;
+    let cores = if job.hiccups { cores() } else { 0 };
+    let sampler = sample(&run, &watch, job.server_pids, cores)?;
     let mut server_died = None;
     let mut phase = run.progress().phase();
     while !run.is_over() {
@@ -77,7 +80,12 @@ pub(crate) fn measure(
     Ok(Measured { outcome, observed, samples, server_died })
 }
 
-fn sample(run: &Run, watch: &Watch, server_pids: Vec<u32>) -> Result<Sampler, Failure> {
+fn sample(
+    run: &Run,
+    watch: &Watch,
+    server_pids: Vec<u32>,
+    cores: usize,
+) -> Result<Sampler, Failure> {
     let progress: Arc<Progress> = run.progress();
     let observer = watch.observer.clone();
     let gauges = move || {
@@ -88,8 +96,13 @@ fn sample(run: &Run, watch: &Watch, server_pids: Vec<u32>) -> Result<Sampler, Fa
             watching: observer.as_ref().map_or(Duration::ZERO, |observer| observer.cpu()),
         }
     };
-    Sampler::start(SAMPLE_EVERY, server_pids, gauges)
+    Sampler::start(SAMPLE_EVERY, server_pids, cores, gauges)
         .map_err(|e| Failure::run(format!("cannot start the sampler: {e}")))
+}
+
+/// The cores of this machine.
+fn cores() -> usize {
+    proc::machine().map_or(1, |machine| machine.cores as usize)
 }
 
 /// Who watches the dead.

@@ -88,6 +88,7 @@ fn try_deaths() -> Result<Measured, Failure> {
         plan: resolve(&asked).map_err(|error| Failure::run(error.to_string()))?,
         driver: DriverKind::Auto,
         server_pids: Vec::new(),
+        hiccups: false,
     };
     let measured = measure(job, &mut Screen::new(true), &Interrupt::none(), || None);
     server.handle().stop();
