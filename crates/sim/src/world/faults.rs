@@ -43,6 +43,8 @@ pub struct Faults {
     pub refused: f64,
     /// What one call of the engine costs.
     pub call: Range<Duration>,
+    /// And what each send costs that it asks for.
+    pub send: Duration,
 }
 
 impl Faults {
@@ -66,6 +68,7 @@ impl Faults {
             resets: 0.0,
             refused: 0.0,
             call: Duration::from_nanos(300)..micros(3),
+            send: Duration::ZERO,
         }
     }
 

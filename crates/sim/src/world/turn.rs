@@ -89,8 +89,9 @@ impl World<'_> {
                 return;
             }
             self.record.deadline(host, this.clock, this.heard);
+            let asked = this.ops.len();
             this.engine.on_deadline(this.clock, this.heard, &mut this.ops);
-            self.pass_time(host);
+            self.pass_time(host, asked);
             if self.hosts[host].clock.saturating_since(began) >= HOUSEKEEPING {
                 return;
             }
@@ -121,13 +122,18 @@ impl World<'_> {
             return;
         }
         self.record.event(host, this.clock, &event);
+        let asked = this.ops.len();
         this.engine.on_event(this.clock, event, &mut this.ops);
-        self.pass_time(host);
+        self.pass_time(host, asked);
     }
 
-    fn pass_time(&mut self, host: usize) {
+    /// The time that a call takes, and what it has asked for beyond the first `asked`.
+    fn pass_time(&mut self, host: usize, asked: usize) {
         let call = self.env.between(self.env.faults.call.clone());
-        self.hosts[host].clock = self.hosts[host].clock + call + self.stall.take();
+        let this = &mut self.hosts[host];
+        let sends = this.ops[asked..].iter().filter(|op| matches!(op, Op::Send { .. })).count();
+        let sending = self.env.faults.send * sends as u32;
+        this.clock = this.clock + call + sending + self.stall.take();
     }
 
     /// Whether nothing that had happened by now is left of it.
