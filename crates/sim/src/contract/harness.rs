@@ -38,6 +38,10 @@ pub trait Harness {
 
     /// More bytes than the kernels of both ends hold of one connection.
     fn bulk(&self) -> usize;
+
+    /// How many pieces of deadlines, each a quarter of a turn's budget, go before an arrival at the
+    /// most, half of the times.
+    fn pieces(&self) -> u64;
 }
 
 /// Where nodes listen.
@@ -217,6 +221,11 @@ impl Harness for Threads {
     fn bulk(&self) -> usize {
         20_000_000
     }
+
+    /// A busy machine takes the core from either end.
+    fn pieces(&self) -> u64 {
+        1000
+    }
 }
 
 /// `HALFOPEN_CHURN` asks for another number, a million for instance.
@@ -328,5 +337,11 @@ impl Harness for Simulated {
 
     fn bulk(&self) -> usize {
         2 * (self.faults.send_buffer + self.faults.receive_buffer) + CHUNK_MAX
+    }
+
+    /// On a calm day what was begun in this turn, and a turn.
+    fn pieces(&self) -> u64 {
+        let is_calm = self.faults.stall_every.is_none() && self.faults.exhausted == 0.0;
+        if is_calm { 8 } else { 1000 }
     }
 }
