@@ -11,8 +11,8 @@ const DRIVER: &str = "HALFOPEN_HOSTILE_DRIVER";
 
 /// Lets each driver suffer what mostly is to wait for. The test runs itself once more for each.
 pub(crate) fn on_all_drivers_at_once(suffer: impl Fn(DriverKind)) {
-    if let Ok(name) = var(DRIVER) {
-        return suffer(*DRIVERS.iter().find(|driver| driver.name() == name).expect("a driver"));
+    if let Some(driver) = driver_of_this_process() {
+        return suffer(driver);
     }
     // The harness names a test's thread after it, unless it has only one.
     match std::thread::current().name() {
@@ -30,7 +30,14 @@ pub(crate) fn on_all_drivers_at_once(suffer: impl Fn(DriverKind)) {
     }
 }
 
-fn process_for(driver: DriverKind, test: &str) -> Child {
+/// The driver that this process is for, if it is for one.
+pub(crate) fn driver_of_this_process() -> Option<DriverKind> {
+    let name = var(DRIVER).ok()?;
+    Some(*DRIVERS.iter().find(|driver| driver.name() == name).expect("a driver"))
+}
+
+/// A process for one driver, which runs one test.
+pub(crate) fn process_for(driver: DriverKind, test: &str) -> Child {
     Command::new(current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(DRIVER, driver.name())

@@ -6,7 +6,7 @@ use crate::living::Living;
 use crate::rig::{
     DRIVERS, Raw, TEXT, drained, frame, patient, read_head, request, start, tcp, wait_until,
 };
-use crate::scene::{Abuse, ROUNDS, alone, survive};
+use crate::scene::{Abuse, ROUNDS, SLACK, alone, left, survive};
 use halfopen_server::{Config, DriverKind, Echo, End, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
@@ -80,6 +80,7 @@ fn a_full_server_with_a_queue_before_its_door_does_not_spin() {
     for driver in DRIVERS {
         let server = start(driver, patient(), || Echo);
         let living = Living::open(&server);
+        let before = left(&server);
         living.is_attacked();
         let crowd: Vec<_> = (0..ROOM + 50).map(|_| tcp(&server)).collect();
         let is_full = || server.handle().snapshot().accepted >= ROOM - PAST_A_SHARE;
@@ -89,6 +90,7 @@ fn a_full_server_with_a_queue_before_its_door_does_not_spin() {
 
         drop(crowd);
         wait_until("the crowd's end", || server.handle().open() <= 1);
+        wait_until("the crowd's memory", || left(&server) <= before + SLACK);
         drop(Raw::open(&server));
         living.leave(driver.name());
         assert_eq!(drained(server).opened, 2, "there is room again");
@@ -122,6 +124,7 @@ fn without_a_free_descriptor_the_server_rests_and_goes_on_when_there_are_some() 
     for driver in DRIVERS {
         let server = start(driver, patient(), || Echo);
         let living = Living::open(&server);
+        let before = left(&server);
         living.is_attacked();
         let crowd: Vec<_> =
             (0..20).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap()).collect();
@@ -138,6 +141,7 @@ fn without_a_free_descriptor_the_server_rests_and_goes_on_when_there_are_some() 
         drop(none);
         wait_until("those who waited", || server.handle().snapshot().accepted >= 21);
         drop(crowd);
+        wait_until("the crowd's memory", || left(&server) <= before + SLACK);
         living.leave(driver.name());
         drained(server);
     }

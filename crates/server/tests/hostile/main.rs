@@ -7,6 +7,7 @@
 mod at_once;
 #[path = "../sockets/bad_requests.rs"]
 mod bad_requests;
+mod canary;
 mod crowds;
 mod floods;
 mod heads;

@@ -16,7 +16,7 @@ pub(crate) const ROUNDS: u64 = 3;
 /// What the program around the server may have taken meanwhile, and a table of the server's that
 /// grows once more because a shard had more of the crowd than before. Of a crowd of 150 it is 440
 /// bytes for each connection of the last round.
-const SLACK: usize = 64 * 1024;
+pub(crate) const SLACK: usize = 64 * 1024;
 
 /// Takes the process for one test; the first that each does.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -153,7 +153,7 @@ fn await_end(server: &Server, crowd: u64) -> usize {
 
 /// Bytes that live now and that no shard keeps to use again; the least of some looks, because what
 /// a look takes is given back by another thread.
-fn left(server: &Server) -> usize {
+pub(crate) fn left(server: &Server) -> usize {
     let look = |_| {
         let pooled = server.handle().snapshot().pooled_bytes as usize;
         std::thread::sleep(Duration::from_millis(1));
