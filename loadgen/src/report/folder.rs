@@ -213,8 +213,7 @@ mod tests {
         let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
         let knows = Command::new(&python).args(["-c", "import hdrh"]).output();
         if !knows.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: {python} has no hdrhistogram (pip install hdrhistogram)");
-            return;
+            return halfopen_sim::skipped(&format!("{python} has no hdrhistogram; pip install it"));
         }
         let (report, histograms) = sample();
         let out = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 use crate::exposition::Page;
 use crate::program::{Served, wait_for};
+use halfopen_sim::skipped;
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -144,9 +145,7 @@ fn prometheus_own_parser_reads_the_same() {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let has_parser = Command::new(&python).args(["-c", "import prometheus_client"]).output();
     if !has_parser.is_ok_and(|output| output.status.success()) {
-        return eprintln!(
-            "SKIPPED: no prometheus_client for {python}, so nobody else reads the page"
-        );
+        return skipped(&format!("no prometheus_client for {python}: nobody else reads the page"));
     }
     let (_, page) = fetch(&Served::start(&[ADMIN]), "/metrics");
     let mut reader = Command::new(&python)

@@ -3,6 +3,7 @@
 use crate::admin::metrics;
 use crate::exposition::Page;
 use crate::program::Served;
+use halfopen_sim::skipped;
 use std::collections::HashSet;
 use std::fs;
 use std::net::TcpListener;
@@ -137,7 +138,7 @@ fn the_container_is_built_by_the_compiler_that_the_workspace_asks_for() {
 #[test]
 fn every_command_in_the_manual_runs() {
     if let Some(missing) = ["curl", "jq"].into_iter().find(|tool| !is_there(tool)) {
-        return eprintln!("SKIPPED: no {missing}, so the commands of the manual are not run");
+        return skipped(&format!("no {missing}, so the commands of the manual are not run"));
     }
     let manual = file("docs/operations.md");
     let place = tempfile::tempdir().unwrap();

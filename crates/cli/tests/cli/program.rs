@@ -1,5 +1,6 @@
 //! Runs the binary.
 
+use halfopen_sim::skipped;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -125,7 +126,7 @@ pub(crate) fn is_spoilt(report: &serde_json::Value) -> bool {
 /// Has `attempt` made up to three times, until one was not spoilt.
 pub(crate) fn unspoilt(what: &str, attempt: impl Fn() -> Option<()>) {
     if (0..3).all(|_| attempt().is_none()) {
-        eprintln!("SKIPPED: others take this machine from {what}");
+        skipped(&format!("others take this machine from {what}"));
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::admin::fetch;
 use crate::operations::{collect, file};
 use crate::program::Served;
+use halfopen_sim::skipped;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,7 @@ const TESTS: &str = "prometheus-alerts.test.yml";
 fn promtool(kind: &str, path: &Path) -> Option<Output> {
     let tool = std::env::var("PROMTOOL").unwrap_or_else(|_| "promtool".into());
     let ran = Command::new(&tool).args([kind, "rules"]).arg(path).output();
-    ran.map_err(|error| eprintln!("SKIPPED: {tool}: {error}; alerts and queries go unjudged")).ok()
+    ran.map_err(|error| skipped(&format!("{tool}: {error}; alerts and queries go unjudged"))).ok()
 }
 
 /// Whether the alerts are good and pass their tests.

@@ -1,4 +1,5 @@
 use crate::program::{Served, run, wait_for};
+use halfopen_sim::skipped;
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -150,7 +151,7 @@ fn what_is_counted_is_written_at_the_end() {
 fn above_the_descriptor_limit() -> Option<String> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let Some(hard) = limit.maximum.filter(|&hard| hard < 100_000) else {
-        eprintln!("SKIPPED: the hard limit of descriptors is 100,000 or more, or there is none");
+        skipped("the hard limit of descriptors is 100,000 or more, or there is none");
         return None;
     };
     Some((hard + hard / 2).to_string())

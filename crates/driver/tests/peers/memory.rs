@@ -5,6 +5,7 @@
 use crate::drivers::{Driver, IO_URING, TOKIO_URING};
 use crate::rig::{config, in_a_process_of_its_own};
 use halfopen_driver::{DriverKind, Engine, Error, Event, Heard, Op};
+use halfopen_sim::skipped;
 use halfopen_wheel::Instant;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -62,7 +63,7 @@ fn little_memory(driver: Driver) {
     in_a_process_of_its_own(|| {
         give_up_the_right_to_lock();
         if refusals(driver) == 0 {
-            eprintln!("SKIPPED: this kernel charges no ring to RLIMIT_MEMLOCK");
+            skipped("this kernel charges no ring to RLIMIT_MEMLOCK");
         }
     });
 }

@@ -5,6 +5,7 @@ use crate::{alone, narrow};
 use halfopen_server::{
     Accept, App, Config, DriverKind, End, Handshake, Heartbeat, Message, Peer, Rejection,
 };
+use halfopen_sim::skipped;
 use std::io::Read;
 use std::net::TcpStream;
 use std::thread::{scope, sleep};
@@ -81,7 +82,7 @@ fn a_reader_slower_than_the_timeout_is_kept_and_one_that_stops_is_found() {
     let try_it = |driver| {
         let held_up = (0..3).all(|_| read_slowly_and_stop(driver).is_none());
         if held_up {
-            eprintln!("SKIPPED on {}: this machine is too busy to read slowly", driver.name());
+            skipped(&format!("{}: this machine is too busy to read slowly", driver.name()));
         }
     };
     scope(|scope| {
