@@ -271,10 +271,17 @@ fn found(report: &Value) -> anyhow::Result<[Found; 3]> {
     found.try_into().ok().context("one for each death")
 }
 
-/// The living that ended, in whatever way.
+/// The living that ended, in whatever way; those that were closed are counted by code.
 fn lost(report: &Value) -> anyhow::Result<u64> {
-    let counts = report["living"]["lost"].as_object().context("no living.lost")?;
-    counts.iter().map(|(name, count)| count.as_u64().with_context(|| format!("no {name}"))).sum()
+    let ways = report["living"]["lost"].as_object().context("no living.lost")?;
+    let counts = |(name, ways): (&String, &Value)| -> anyhow::Result<u64> {
+        let all = match ways.as_object() {
+            Some(codes) => codes.values().map(Value::as_u64).sum(),
+            None => ways.as_u64(),
+        };
+        all.with_context(|| format!("no {name}"))
+    };
+    ways.iter().map(counts).sum()
 }
 
 const HOW_TO_READ: &str = "\
@@ -375,6 +382,16 @@ mod tests {
         assert!(row.ends_with("| 29 of 30, 1.5 s, at most 3.0 s | 1 of 210 |"), "{row}");
         let none = super::table(&[run(1.0, 0)]);
         assert!(none.contains("| 0 of 10 | 0 of 10 | 0 of 10 |"), "{none}");
+    }
+
+    #[test]
+    fn the_living_are_lost_in_several_ways_and_closed_by_several_codes() {
+        let lost_of = |lost: Value| super::lost(&serde_json::json!({ "living": { "lost": lost } }));
+        let lost =
+            serde_json::json!({ "heartbeat": 1, "closed": { "1000": 2, "none": 3 }, "reset": 4 });
+        assert_eq!(lost_of(lost).unwrap(), 10);
+        assert_eq!(lost_of(serde_json::json!({ "heartbeat": 1, "closed": {} })).unwrap(), 1);
+        assert!(lost_of(serde_json::json!({ "reset": null })).is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use anyhow::Context;
     use clap::Parser;
     use halfopen_benches::report::{Naps, Report};
     use halfopen_benches::table::folder;
@@ -86,18 +87,26 @@ mod linux {
         let wanted = |name: &str| cli.only.as_ref().is_none_or(|only| name.contains(only));
         let mut report = Report::begin("halfopen.watching/1", "watch-table")?;
         let (naps, mut runs) = (Naps::start()?, Vec::new());
-        for round in 1..=rounds {
-            for way in ways().into_iter().filter(|way| wanted(&way.name())) {
-                let run = setup.run(way)?;
-                let (name, packets, cpu) = (way.name(), run.packets_per_s, run.cpu_percent);
+        let mut each =
+            (1..=rounds).flat_map(|round| ways().into_iter().map(move |way| (round, way)));
+        let outcome = each.try_for_each(|(round, way)| -> anyhow::Result<()> {
+            let name = way.name();
+            if wanted(&name) {
+                let run = setup.run(way).with_context(|| name.clone())?;
+                let (packets, cpu) = (run.packets_per_s, run.cpu_percent);
                 eprintln!("round {round}  {name:<40} {packets:>7.0} packets/s  {cpu:>5.2} %");
                 runs.push(run);
             }
-        }
-        report.runs.push(Outcome { setup, runs });
+            Ok(())
+        });
         report.end(Some(naps.finish()));
-        let out = (!cli.json).then_some(&*cli.out);
-        folder::publish(out, &report.started, "watching", &report, &page(&report))
+        // What was measured before something failed is not lost.
+        if !runs.is_empty() {
+            report.runs.push(Outcome { setup, runs });
+            let out = (!cli.json).then_some(&*cli.out);
+            folder::publish(out, &report.started, "watching", &report, &page(&report))?;
+        }
+        outcome
     }
 
     impl Cli {
