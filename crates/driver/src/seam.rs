@@ -15,7 +15,9 @@
 //!    A [`Token`] names an outgoing connect, until it is answered by exactly one of `Opened` and
 //!    `Refused`.
 //! 4. **Receiving.** The memory behind [`Event::Received`] is the driver's and lent for the call.
-//!    The engine consumes all of it; it may write into it (unmasking does). Never empty.
+//!    The engine consumes all of it; it may write into it (unmasking does). A driver never gives
+//!    nothing. A record layer between the two does, where bytes came that make no record whole: the
+//!    peer lives, and has said nothing yet.
 //! 5. **Sending.** One send may be in flight for each connection, of 1 to [`CHUNK_MAX`] bytes. The
 //!    chunk comes home in [`Event::Sent`] when the kernel has taken all of it or has failed;
 //!    failure is told by the `Closed` that follows. `at` is when the batch that held it was handed
@@ -79,6 +81,25 @@ pub trait Engine {
     fn foresee(&self, _id: ConnId) {}
 }
 
+/// An engine may be lent to a driver, or to a layer that stands between the two.
+impl<E: Engine + ?Sized> Engine for &mut E {
+    fn on_event(&mut self, now: Instant, event: Event<'_>, ops: &mut Vec<Op>) {
+        (**self).on_event(now, event, ops);
+    }
+
+    fn on_deadline(&mut self, now: Instant, heard: Heard, ops: &mut Vec<Op>) {
+        (**self).on_deadline(now, heard, ops);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+
+    fn foresee(&self, id: ConnId) {
+        (**self).foresee(id);
+    }
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -102,7 +123,7 @@ pub enum Event<'a> {
     Received {
         /// From whom.
         id: ConnId,
-        /// The driver's memory, lent for this call.
+        /// The driver's memory, lent for this call. Empty only behind a record layer.
         bytes: &'a mut [u8],
     },
     /// A chunk has come home.
