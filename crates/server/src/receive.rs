@@ -14,6 +14,10 @@ impl Peer<'_> {
     /// Bytes have come, whatever they are: the peer lives.
     pub(crate) fn received<A: App>(&mut self, hosted: &mut Hosted<A>, bytes: &mut [u8]) {
         self.session.beat.heard(self.now);
+        if bytes.is_empty() {
+            // A record layer below us has taken them, and has nothing to show for it yet.
+            return;
+        }
         match self.session.phase {
             Phase::Handshake | Phase::Refusing => self.request(hosted, bytes),
             Phase::Open if self.session.paused => self.hold(bytes),
