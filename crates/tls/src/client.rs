@@ -1,12 +1,9 @@
-use crate::pem::{self, Error};
-use crate::{ALPN, provider};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use crate::{ALPN, Error, provider, verifier};
+use rustls::ClientConfig;
 use rustls::client::{Resumption, UnbufferedClientConnection};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::ServerName;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Whose certificates a client accepts.
@@ -14,7 +11,7 @@ use std::sync::Arc;
 pub enum Trust {
     /// Those that lead to a CA which this machine trusts.
     System,
-    /// Those that lead to a certificate of this PEM file.
+    /// Those that lead to a certificate of this PEM file, or are in it.
     File(PathBuf),
     /// Any: nobody is sure who the server is.
     Anyone,
@@ -40,10 +37,15 @@ impl ClientTls {
             .with_safe_default_protocol_versions()
             .map_err(Error::Setup)?;
         let mut config = match trust {
-            Trust::System => builder.with_root_certificates(system()?).with_no_client_auth(),
-            Trust::File(path) => builder.with_root_certificates(file(path)?).with_no_client_auth(),
+            Trust::System => {
+                builder.with_root_certificates(verifier::system()?).with_no_client_auth()
+            }
+            Trust::File(path) => {
+                let verifier = Arc::new(verifier::given(path)?);
+                builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+            }
             Trust::Anyone => {
-                let verifier = Arc::new(Anyone(provider().signature_verification_algorithms));
+                let verifier = Arc::new(verifier::Anyone::new());
                 builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
             }
         };
@@ -64,64 +66,5 @@ impl ClientTls {
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-fn system() -> Result<RootCertStore, Error> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // A machine has some hundred of them, and one that is odd spoils nothing.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let detail = found.errors.first().map_or(String::new(), |error| format!(" ({error})"));
-        return Err(Error::NoRoots { detail });
-    }
-    Ok(roots)
-}
-
-fn file(path: &Path) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(path)? {
-        roots.add(certificate).map_err(|error| Error::Anchor { path: path.into(), error })?;
-    }
-    Ok(roots)
-}
-
-/// Accepts every certificate. That the server has its key is looked at all the same.
-#[derive(Debug)]
-struct Anyone(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
     }
 }

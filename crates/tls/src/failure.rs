@@ -41,9 +41,6 @@ impl fmt::Display for Failure {
 fn certificate(error: &CertificateError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("the server's certificate is not trusted: ")?;
     match error {
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => f.write_str(
-            "nobody whom we trust has issued it; give the CA with --cacert FILE, or --insecure to accept any",
-        ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             write!(f, "{error}; use a name that it is for in the URL, or --insecure to accept any")
         }
@@ -53,9 +50,11 @@ fn certificate(error: &CertificateError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         | CertificateError::NotValidYetContext { .. } => {
             write!(f, "{error}; have it renewed, check this machine's clock, or --insecure to accept any")
         }
-        other => write!(
-            f,
-            "{other}; a certificate that is its own CA has to be made with basicConstraints=CA:FALSE; --insecure accepts any"
+        CertificateError::Revoked => f.write_str("it was revoked; --insecure accepts any"),
+        // A CA of the same name and another key shows itself by many kinds of bad signatures.
+        _ => f.write_str(
+            "nobody whom we trust has issued it; give the CA, or the certificate itself, with --cacert FILE, \
+             or --insecure to accept any",
         ),
     }
 }

@@ -38,6 +38,7 @@ mod pem;
 mod pool;
 mod server;
 mod session;
+mod verifier;
 
 pub use client::{ClientTls, Trust};
 pub use failure::Failure;

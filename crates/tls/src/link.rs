@@ -228,13 +228,16 @@ impl Link {
         if self.end != End::Wanted {
             return;
         }
-        if !self.established {
-            // No session in which a goodbye could be said, and nobody to hear the chunk.
-            self.end = End::Said;
-            self.deaf = true;
-        } else if self.chunk.is_none() || self.is_sealed() {
-            self.end = End::Said;
+        if self.chunk.is_some() && !self.is_sealed() {
+            // It waits for its turn, or for the handshake.
+            return;
+        }
+        self.end = End::Said;
+        if self.established {
             self.go_on(Want::Goodbye, pool);
+        } else {
+            // There is no session yet in which a goodbye could be said.
+            self.deaf = true;
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct Progress {
 }
 
 /// What a handshake came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Established {
     /// The version, such as `TLS 1.3`.
     pub version: &'static str,

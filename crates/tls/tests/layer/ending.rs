@@ -1,7 +1,8 @@
 //! close_notify, FIN, RST, and what is under way when they come.
 
+use crate::identity::LOCALHOST;
 use crate::pair::{End, ID, Pair, Told};
-use halfopen_driver::{Cause, Op};
+use halfopen_driver::{Cause, Chunk, Event, Op, Opening};
 
 #[test]
 fn a_shutdown_says_what_was_sent_then_close_notify_then_fin() {
@@ -54,7 +55,7 @@ fn an_answer_to_the_last_words_goes_before_our_close_notify() {
 }
 
 fn answer(bytes: &[u8]) -> Op {
-    Op::Send { id: ID, chunk: halfopen_driver::Chunk::Own(bytes.into()) }
+    Op::Send { id: ID, chunk: Chunk::Own(bytes.into()) }
 }
 
 #[test]
@@ -104,16 +105,23 @@ fn an_abort_passes_at_once_and_the_chunk_comes_home_first() {
 
 #[test]
 fn a_shutdown_amid_the_handshake_is_fin_alone() {
-    let mut pair = Pair::established();
-    let mut early = End::server(crate::identity::LOCALHOST.server());
-    let accepted = halfopen_driver::Opening::Accepted;
-    early.tell(halfopen_driver::Event::Opened { id: ID, by: accepted });
-    early.send(b"HTTP/1.1 503 Service Unavailable\r\n\r\n");
+    let mut early = End::server(LOCALHOST.server());
+    early.tell(Event::Opened { id: ID, by: Opening::Accepted });
     early.ask(Op::Shutdown { id: ID });
     assert!(early.shut && early.wire.is_empty());
     early.close(Cause::Fin);
-    assert!(matches!(early.script().told[1..], [Told::Sent(36, _), Told::Closed(_)]));
+    assert_eq!(early.script().told[1..], [Told::Closed(Cause::Fin)]);
+}
+
+#[test]
+fn what_was_sent_before_a_shutdown_amid_the_handshake_is_said_first() {
+    let mut pair = Pair::new(LOCALHOST.client(), LOCALHOST.server());
+    pair.server.send(b"HTTP/1.1 503 Service Unavailable\r\n\r\n");
+    pair.server.ask(Op::Shutdown { id: ID });
+    assert!(!pair.server.shut);
     pair.settle();
+    assert!(pair.server.shut && pair.client.shut);
+    assert_eq!(pair.client.script().heard().len(), 36);
 }
 
 #[test]

@@ -82,6 +82,21 @@ fn who_accepts_anyone_is_content() {
 }
 
 #[test]
+fn a_certificate_that_is_its_own_ca_is_trusted_by_whom_it_was_given_to_and_for_its_name_alone() {
+    let identity = Identity::that_is_a_ca("localhost");
+    let trust = Trust::File(identity.file("cert.pem"));
+    for (name, is_trusted) in [("localhost", true), ("example.org", false)] {
+        let client = ClientTls::new(name, &trust).unwrap();
+        let mut pair = Pair::new(client, identity.server());
+        pair.client.send(b"request");
+        pair.settle();
+        assert_eq!(pair.server.script().heard() == b"request", is_trusted, "{name}");
+        let failure = pair.client.script().failure();
+        assert_eq!(failure.is_some_and(|failure| failure.contains("example.org")), !is_trusted);
+    }
+}
+
+#[test]
 fn a_bad_record_ends_the_session_behind_what_was_good() {
     for to_server in [true, false] {
         let mut pair = Pair::established();

@@ -1,7 +1,7 @@
 //! A certificate of our own, in files.
 
 use halfopen_tls::{ClientTls, ServerTls, Trust};
-use rcgen::{CertificateParams, DnType, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use std::fs;
@@ -16,9 +16,19 @@ pub(crate) struct Identity {
 impl Identity {
     /// For that name, issued by itself under a name of its own.
     pub(crate) fn of(name: &str) -> Self {
+        Self::with(name, IsCa::NoCa)
+    }
+
+    /// As `openssl req -x509` makes it, which says of itself that it is a CA's.
+    pub(crate) fn that_is_a_ca(name: &str) -> Self {
+        Self::with(name, IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    fn with(name: &str, is_ca: IsCa) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let signing_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = is_ca;
         params.distinguished_name.push(DnType::CommonName, folder.path().display().to_string());
         let cert = params.self_signed(&signing_key).unwrap();
         fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
