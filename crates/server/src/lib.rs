@@ -80,6 +80,10 @@
 //! **Timers.** [`Peer::set_timer`] for a connection, [`Context::set_timer`] for the app. They fire at
 //! their time or up to a tick ([`Config::tick`], 8 ms) later, and cost nothing while there are none.
 //!
+//! **TLS.** With [`ServerConfig::tls`] the same server speaks `wss://`: [`ServerTls::from_files`] takes
+//! a certificate and its key, [`ServerTls::new`] a configuration of rustls. An app does not see the
+//! difference; the handshake has to be done within [`Config::handshake_timeout`], the request included.
+//!
 //! **Ending.** [`ServerHandle::drain`] takes no more connections, tells the apps ([`App::on_drain`]),
 //! and closes everyone with 1001, spread over a window, because who is sent away together comes back
 //! together; [`Outcome::drained`] tells what became of them. A handler that panics ends its shard and
@@ -229,6 +233,7 @@ pub use halfopen_driver::ring as io_uring;
 pub use halfopen_driver::{ConnId, DriverKind};
 pub use halfopen_proto::handshake::{Answer, PlainRequest, Rejection, Request};
 pub use halfopen_proto::{CloseCode, Message};
+pub use halfopen_tls::{Error as TlsError, ServerTls};
 pub use halfopen_wheel::Instant;
 pub use handle::ShardHandle;
 pub use handshake::{Accept, Handshake};

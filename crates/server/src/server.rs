@@ -9,6 +9,7 @@ use crate::{
 };
 use halfopen_driver::ring::{Feature, Features, Options, probe};
 use halfopen_driver::{Choice, DriverKind, WakeSource, Waker};
+use halfopen_tls::ServerTls;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ pub struct ServerConfig {
     pub seed: Option<u64>,
     /// What the kernel watches beside the heartbeat.
     pub tcp: TcpWatch,
+    /// The certificate to speak TLS with (`wss://`); none: plain TCP.
+    pub tls: Option<ServerTls>,
     /// What every shard is told. Its `connections_max` and `seed` are set by the server.
     pub shard: Config,
 }
@@ -59,6 +62,7 @@ impl Default for ServerConfig {
             cpus: Vec::new(),
             seed: None,
             tcp: TcpWatch::default(),
+            tls: None,
             shard: Config::default(),
         }
     }
@@ -127,6 +131,7 @@ impl Server {
             cpu: config.cpus.get(usize::from(number) % config.cpus.len().max(1)).copied(),
             listener: listener.clone(),
             listener_shared: u32::from(layout.shards) > 1,
+            tls: config.tls.clone(),
             config: Config {
                 connections_max: layout.connections_max_each,
                 seed: seed.wrapping_add(number.into()),

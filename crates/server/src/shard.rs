@@ -21,6 +21,7 @@ use crate::{Admission, App, Config, Context, DrainReport, End, Peer, PeerId, Sha
 use fastrand::Rng;
 use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Waker, prefetch};
 use halfopen_proto::{CloseCode, Scratch};
+use halfopen_tls::Notice;
 use halfopen_wheel::{Instant, Wheel};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -129,6 +130,15 @@ impl<A: App> Shard<A> {
     /// The app.
     pub fn app(&self) -> &A {
         &self.hosted.app
+    }
+
+    /// Counts what the layer that speaks TLS below has told.
+    pub(crate) fn heed(&mut self, notice: &Notice<'_>) {
+        let Stats { tls_handshakes, tls_failures, .. } = &mut self.shared.stats;
+        match notice {
+            Notice::Established(_) => *tls_handshakes += 1,
+            Notice::Failed(_) => *tls_failures += 1,
+        }
     }
 
     /// Lends the session of `id` to `act`, if it is there.

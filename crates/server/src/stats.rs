@@ -14,6 +14,10 @@ use std::collections::BTreeMap;
 pub struct Stats {
     /// Connections taken from the listener.
     pub accepted: u64,
+    /// TLS handshakes that succeeded; none without TLS.
+    pub tls_handshakes: u64,
+    /// TLS sessions that failed, most of them in their handshakes.
+    pub tls_failures: u64,
     /// Opening handshakes that succeeded.
     pub opened: u64,
     /// Connections that are open now: admitted, and not yet gone.
@@ -103,6 +107,8 @@ impl Default for Stats {
     fn default() -> Self {
         Self {
             accepted: 0,
+            tls_handshakes: 0,
+            tls_failures: 0,
             opened: 0,
             open: 0,
             peak: 0,
@@ -135,6 +141,8 @@ impl Stats {
     /// different times; only [`Admission::peak`](crate::Admission::peak) knows better.
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
+        self.tls_handshakes += other.tls_handshakes;
+        self.tls_failures += other.tls_failures;
         self.opened += other.opened;
         self.open += other.open;
         self.peak += other.peak;

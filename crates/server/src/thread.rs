@@ -3,7 +3,8 @@
 use crate::mailbox::{Exchange, enter_shard};
 use crate::{Admission, App, Config, DrainReport, ServerError, Shard, ShardHandle, Stats};
 use halfopen_driver::ring::{Features, Options, run_with};
-use halfopen_driver::{Counters, DriverKind, WakeSource};
+use halfopen_driver::{Counters, DriverKind, Engine, WakeSource};
+use halfopen_tls::{ServerTls, Tls};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::any::Any;
 use std::io;
@@ -24,6 +25,7 @@ pub(crate) struct Start {
     pub(crate) cpu: Option<usize>,
     pub(crate) listener: Arc<TcpListener>,
     pub(crate) listener_shared: bool,
+    pub(crate) tls: Option<ServerTls>,
     pub(crate) config: Config,
 }
 
@@ -110,9 +112,23 @@ impl Start {
     ) -> Result<(), ServerError> {
         self.pin()?;
         enter_shard();
+        match &self.tls {
+            None => self.drive(shard, config),
+            Some(tls) => {
+                let layer = Tls::server(shard, tls.clone());
+                self.drive(&mut layer.telling(|shard, _, notice| shard.heed(notice)), config)
+            }
+        }
+    }
+
+    fn drive<E: Engine>(
+        &self,
+        engine: &mut E,
+        config: halfopen_driver::Config,
+    ) -> Result<(), ServerError> {
         let result = match self.driver {
-            DriverKind::IoUring => run_with(shard, config, self.io_uring),
-            other => other.run(shard, config),
+            DriverKind::IoUring => run_with(engine, config, self.io_uring),
+            other => other.run(engine, config),
         };
         result.map_err(|error| ServerError::Driver { shard: self.number.into(), error })
     }

@@ -39,6 +39,16 @@ impl Reading {
             self.connections_max,
         );
         to.counter("halfopen_accepts_total", "Connections taken from the listener.", accepted);
+        to.counter(
+            "halfopen_tls_handshakes_total",
+            "TLS handshakes that succeeded.",
+            self.stats.tls_handshakes,
+        );
+        to.counter(
+            "halfopen_tls_failures_total",
+            "TLS sessions that failed, most of them in their handshakes.",
+            self.stats.tls_failures,
+        );
         to.counter("halfopen_handshakes_total", "Opening handshakes that succeeded.", opened);
         to.counters(
             "halfopen_refusals_total",
