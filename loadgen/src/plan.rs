@@ -2,8 +2,10 @@
 
 mod place;
 mod resolve;
+mod secure;
 
 pub use resolve::{Amount, Asked, PlanError, raise_descriptor_limit, resolve};
+pub use secure::Secure;
 
 use crate::death::Death;
 use crate::pacing::Share;
@@ -23,6 +25,9 @@ pub struct Plan {
     pub url: String,
     /// Its addresses: a connect that is refused tries the next one.
     pub targets: Vec<SocketAddr>,
+    /// How it is spoken to over TLS; none: plainly.
+    #[serde(default)]
+    pub tls: Option<Secure>,
     /// The Host field.
     pub host: String,
     /// Path and query; `{n}` in it stands for the connection's number.

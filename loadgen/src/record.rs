@@ -9,6 +9,7 @@ use loss::Losses;
 
 use crate::death::Death;
 use crate::plan::ServerPing;
+use halfopen_tls::Established;
 use halfopen_wheel::Instant;
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Tally {
     /// The first failure that came with words: the server's HTTP status and the first line of its
     /// answer.
     pub failure_example: Option<String>,
+    /// What their TLS handshakes came to, and how many; empty where none was asked for.
+    pub secured: BTreeMap<Established, u64>,
     /// The most that were open at once, victims not counted.
     pub peak: u64,
     /// Open at the end of the run, without the victims.
@@ -165,6 +168,7 @@ impl Default for Tally {
             opened: 0,
             failed: BTreeMap::new(),
             failure_example: None,
+            secured: BTreeMap::new(),
             peak: 0,
             living_at_end: 0,
             losses: Vec::new(),
@@ -213,6 +217,9 @@ impl Tally {
         self.opened += other.opened;
         for (reason, count) in other.failed {
             *self.failed.entry(reason).or_default() += count;
+        }
+        for (established, count) in other.secured {
+            *self.secured.entry(established).or_default() += count;
         }
         self.failure_example = self.failure_example.take().or(other.failure_example);
         self.living_at_end += other.living_at_end;

@@ -85,6 +85,9 @@ pub enum RunError {
         /// RLIMIT_NOFILE.
         limit: u64,
     },
+    /// TLS cannot be spoken as it was asked for.
+    #[error(transparent)]
+    Tls(#[from] halfopen_tls::Error),
     /// Another error of the kernel, and what was being done.
     #[error("{doing}: {error}")]
     Os {

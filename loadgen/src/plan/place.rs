@@ -10,8 +10,10 @@ pub(super) struct Place {
     /// As written, for the Host field.
     pub(super) authority: String,
     /// Without the brackets of IPv6.
-    host: String,
+    pub(super) host: String,
     port: u16,
+    /// It is spoken to over TLS (`wss`).
+    pub(super) is_secure: bool,
     pub(super) path: String,
 }
 
@@ -20,11 +22,12 @@ impl Place {
         let bad = |why: String| PlanError::Url { url: url.into(), why };
         let uri: Uri =
             url.parse().map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
+        let is_secure = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
             Some(other) => return Err(PlanError::Scheme(other.into())),
             None => return Err(bad("it has no scheme".into())),
-        }
+        };
         let authority = uri.authority().ok_or_else(|| bad("it has no host".into()))?;
         if authority.as_str().contains('@') {
             return Err(bad("it holds a user name".into()));
@@ -32,7 +35,13 @@ impl Place {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = match authority.port() {
             Some(port) => port.as_u16(),
-            None if authority.as_str().len() == authority.host().len() => 80,
+            None if authority.as_str().len() == authority.host().len() => {
+                if is_secure {
+                    443
+                } else {
+                    80
+                }
+            }
             None => return Err(bad("its port is not a number from 0 to 65535".into())),
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -42,6 +51,7 @@ impl Place {
             authority: authority.as_str().into(),
             host: host.into(),
             port,
+            is_secure,
             path: format!("{slash}{path}"),
         })
     }
@@ -71,11 +81,14 @@ mod tests {
             ("ws://[::1]", "::1", 80, "[::1]", "/"),
             ("ws://host:81?token=x", "host", 81, "host:81", "/?token=x"),
             ("ws://host/user/{n}", "host", 80, "host", "/user/{n}"),
+            ("wss://host/chat", "host", 443, "host", "/chat"),
+            ("wss://[::1]:9001", "::1", 9001, "[::1]:9001", "/"),
         ];
         for (url, host, port, authority, path) in table {
             let place = Place::parse(url).expect(url);
-            let expected =
-                Place { authority: authority.into(), host: host.into(), port, path: path.into() };
+            let (authority, host, path) = (authority.into(), host.into(), path.into());
+            let is_secure = url.starts_with("wss");
+            let expected = Place { authority, host, port, is_secure, path };
             assert_eq!(place, expected, "{url}");
         }
     }
@@ -93,7 +106,7 @@ mod tests {
         ] {
             assert!(matches!(Place::parse(url), Err(PlanError::Url { .. })), "{url}");
         }
-        for url in ["http://host/", "wss://host/", "ftp://host/"] {
+        for url in ["http://host/", "https://host/", "ftp://host/"] {
             assert!(matches!(Place::parse(url), Err(PlanError::Scheme(_))), "{url}");
         }
     }

@@ -2,11 +2,12 @@
 //! looked up, sources and shards chosen by what the machine allows.
 
 use super::place::Place;
-use super::{Expect, Kill, KillAt, MessageKind, Plan, ServerPing, Watch};
+use super::{Expect, Kill, KillAt, MessageKind, Plan, Secure, ServerPing, Watch};
 use crate::death::Death;
 use bytes::BytesMut;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Connections from one source to one destination on loopback: past about 14,100 the kernel's
@@ -28,9 +29,13 @@ const DESCRIPTORS_SPARE: u64 = 64;
 /// What was asked for: a [`Plan`] with names not looked up and choices left open.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// `ws://host[:port][/path][?query]`; `{n}` in path and query stands for the connection's
-    /// number.
+    /// `ws://host[:port][/path][?query]`, or `wss://`; `{n}` in path and query stands for the
+    /// connection's number.
     pub url: String,
+    /// Of `wss://`: the PEM file of the CAs to trust; none: those of this machine.
+    pub cacert: Option<PathBuf>,
+    /// Of `wss://`: any certificate is accepted.
+    pub insecure: bool,
     /// Subprotocols to offer.
     pub subprotocols: Vec<String>,
     /// The Origin field.
@@ -87,6 +92,8 @@ impl Asked {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.into(),
+            cacert: None,
+            insecure: false,
             subprotocols: Vec::new(),
             origin: None,
             connections: 1_000,
@@ -124,8 +131,11 @@ pub enum PlanError {
         why: String,
     },
     /// Another scheme.
-    #[error("`{0}` is not a scheme for WebSocket here; use ws://")]
+    #[error("`{0}` is not a scheme for WebSocket; use ws://, or wss:// for TLS")]
     Scheme(String),
+    /// TLS cannot be spoken as it was asked for.
+    #[error(transparent)]
+    Tls(#[from] halfopen_tls::Error),
     /// The name cannot be looked up.
     #[error("the host `{host}` is not known: {error}; check the name, or give an address")]
     UnknownHost {
@@ -187,6 +197,7 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
     let limits = Limits::read();
     let plan = Plan {
         url: asked.url.clone(),
+        tls: Secure::resolve(asked, &place)?,
         subprotocols: asked.subprotocols.clone(),
         origin: asked.origin.clone(),
         sources: choose_sources(asked, &targets, limits.ports)?,
@@ -365,6 +376,20 @@ mod tests {
     fn an_unknown_host_is_named() {
         let error = resolve(&Asked::new("ws://no-such-host.invalid/")).unwrap_err().to_string();
         assert!(error.contains("no-such-host.invalid"), "{error}");
+    }
+
+    #[test]
+    fn tls_is_as_the_url_says_and_its_files_are_looked_at_before_the_run() {
+        let asked = |url: &str| Asked { insecure: true, ..Asked::new(url) };
+        let tls = resolve(&asked("wss://127.0.0.1:9001/")).unwrap().tls.unwrap();
+        assert_eq!((tls.name.as_str(), tls.trusts()), ("127.0.0.1", "any"));
+        assert_eq!(resolve(&Asked::new("ws://127.0.0.1:9001/")).unwrap().tls, None);
+        let error = resolve(&asked("ws://127.0.0.1:9001/")).unwrap_err().to_string();
+        assert!(error.contains("use wss://"), "{error}");
+        let cacert = Some("/nowhere/ca.pem".into());
+        let asked = Asked { cacert, ..Asked::new("wss://127.0.0.1:9001/") };
+        let error = resolve(&asked).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/ca.pem") && error.contains("check the path"), "{error}");
     }
 
     #[test]

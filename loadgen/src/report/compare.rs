@@ -63,7 +63,7 @@ impl Judgement {
 }
 
 /// Settings that must agree, or else two runs say nothing about each other.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "connections",
     "ping_interval_ms",
     "ping_timeout_ms",
@@ -72,6 +72,7 @@ const SETTINGS: [&str; 8] = [
     "client_ping_ms",
     "kill",
     "kill_over_ms",
+    "tls",
 ];
 
 /// Puts `run` beside `baseline`.
@@ -105,7 +106,11 @@ fn judge(baseline: &Report, run: &Report, rows: &[Row]) -> (Judgement, Vec<Strin
 
 /// What makes the runs incomparable.
 fn differences(baseline: &Report, run: &Report) -> Vec<String> {
-    let settings = SETTINGS.iter().filter(|&&name| baseline.plan.get(name) != run.plan.get(name));
+    // What is off was not always a setting.
+    let set = |report: &'_ Report, name: &str| {
+        report.plan.get(name).filter(|&value| value != false).cloned()
+    };
+    let settings = SETTINGS.iter().filter(|&&name| set(baseline, name) != set(run, name));
     let mut all: Vec<_> = settings.map(|name| format!("the plans differ in {name}")).collect();
     let place = |report: &Report| (report.env.label(), report.env.cores, report.env.cpu.clone());
     if place(baseline) != place(run) {
@@ -210,5 +215,15 @@ mod tests {
         let comparison = compare(&report, &other);
         assert_eq!(comparison.judgement, Judgement::NoVerdict);
         assert_eq!(comparison.reasons, ["the plans differ in connections"]);
+    }
+
+    #[test]
+    fn a_run_over_tls_is_not_compared_with_one_without_whether_that_says_so_or_is_older() {
+        let (plain, _) = sample();
+        let (mut secure, mut older) = (plain.clone(), plain.clone());
+        secure.plan.insert("tls".into(), true.into());
+        assert_eq!(compare(&plain, &secure).reasons, ["the plans differ in tls"]);
+        older.plan.remove("tls");
+        assert_eq!(compare(&older, &plain).judgement, Judgement::NotWorse);
     }
 }

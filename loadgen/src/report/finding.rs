@@ -28,7 +28,8 @@ impl Report {
         };
         let failed: u64 = connections.failed.values().sum();
         let failed = if failed > 0 { format!("; {} failed", count(failed)) } else { String::new() };
-        format!("{opened} connections on {}{heartbeat}{failed}.", self.env.label())
+        let over = if self.is_over_tls() { " over TLS" } else { "" };
+        format!("{opened} connections{over} on {}{heartbeat}{failed}.", self.env.label())
     }
 
     fn say_deaths(&self) -> Option<String> {
@@ -101,6 +102,10 @@ impl Report {
     pub(super) fn ping_ms(&self) -> Option<(f64, f64)> {
         let setting = |name: &str| self.plan.get(name).and_then(serde_json::Value::as_f64);
         Some((setting("ping_interval_ms")?, setting("ping_timeout_ms")?))
+    }
+
+    fn is_over_tls(&self) -> bool {
+        self.plan.get("tls").is_some_and(|value| value == true)
     }
 
     /// Whether the server is known not to ping.

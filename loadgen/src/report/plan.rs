@@ -14,6 +14,12 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     let mut set = |name: &str, value: Value| settings.insert(name.into(), value);
     set("url", json!(plan.url));
     set("targets", json!(plan.targets));
+    set("tls", json!(plan.tls.is_some()));
+    if let Some(tls) = &plan.tls {
+        set("tls_name", json!(tls.name));
+        set("tls_trust", json!(tls.trusts()));
+        set("tls_seen", secured(input));
+    }
     set("sources", json!(plan.sources));
     set("connections", json!(plan.connections));
     set("connect_rate_per_s", json!(plan.connect_rate));
@@ -35,6 +41,15 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     set("seed", json!(plan.seed));
     settings.extend(input.settings.clone());
     settings
+}
+
+/// How many connections each version and cipher has come to.
+fn secured(input: &Input<'_>) -> Value {
+    let seen = &input.tally.secured;
+    let seen = seen
+        .iter()
+        .map(|(tls, &count)| (format!("{} {}", tls.version, tls.cipher), Value::from(count)));
+    seen.collect::<Map<_, _>>().into()
 }
 
 fn ms(duration: Duration) -> Value {

@@ -117,6 +117,7 @@ fn plan() -> Plan {
     Plan {
         url: "ws://127.0.0.1:9001/".into(),
         targets: vec!["127.0.0.1:9001".parse().unwrap()],
+        tls: None,
         host: "127.0.0.1:9001".into(),
         path: "/".into(),
         subprotocols: Vec::new(),

@@ -2,11 +2,12 @@
 
 use super::{DriverTotals, RunError};
 use crate::death::DeathWatch;
-use crate::plan::{Plan, raise_descriptor_limit};
+use crate::plan::{Plan, Secure, raise_descriptor_limit};
 use crate::record::Tally;
 use crate::swarm::{Links, Meter, Order, Orders, Swarm};
 use halfopen_driver::ring::Features;
-use halfopen_driver::{Config, Counters, DriverKind, Waker};
+use halfopen_driver::{Config, Counters, DriverKind, Error, Waker};
+use halfopen_tls::{ClientTls, Tls};
 use halfopen_wheel::Instant;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
@@ -24,7 +25,7 @@ struct Thread {
     orders: Arc<Orders>,
     meter: Arc<Meter>,
     counters: Arc<Counters>,
-    handle: JoinHandle<(Tally, Result<(), halfopen_driver::Error>)>,
+    handle: JoinHandle<(Tally, Result<(), Error>)>,
 }
 
 impl Threads {
@@ -36,9 +37,10 @@ impl Threads {
     ) -> Result<Self, RunError> {
         check_descriptors(plan, driver)?;
         check_cpus(&plan.cpus)?;
+        let tls = plan.tls.as_ref().map(Secure::load).transpose()?;
         let mut threads = Self(Vec::new());
         for shard in 0..plan.shards {
-            match Thread::start(plan, driver, shard, origin, watch) {
+            match Thread::start(plan, driver, shard, origin, watch, tls.clone()) {
                 Ok(thread) => threads.0.push(thread),
                 Err(error) => {
                     threads.tell(Order::Leave);
@@ -85,6 +87,7 @@ impl Thread {
         shard: u16,
         origin: Instant,
         watch: &Arc<dyn DeathWatch>,
+        tls: Option<ClientTls>,
     ) -> Result<Self, RunError> {
         let (waker, wake) =
             Waker::new().map_err(|error| RunError::Os { doing: "making an eventfd", error })?;
@@ -105,7 +108,7 @@ impl Thread {
             if let Some(cpu) = cpu {
                 pin(cpu).expect("it was tried before");
             }
-            let ran = driver.run(&mut swarm, config);
+            let ran = drive(driver, &mut swarm, config, tls);
             (swarm.into_tally(), ran)
         };
         let handle = std::thread::Builder::new()
@@ -113,6 +116,22 @@ impl Thread {
             .spawn(run)
             .map_err(|error| RunError::Os { doing: "starting a swarm's thread", error })?;
         Ok(Self { shard, orders, meter, counters, handle })
+    }
+}
+
+/// Runs the swarm until it stops.
+fn drive(
+    driver: DriverKind,
+    swarm: &mut Swarm,
+    config: Config,
+    tls: Option<ClientTls>,
+) -> Result<(), Error> {
+    match tls {
+        None => driver.run(swarm, config),
+        Some(tls) => {
+            let layer = Tls::client(swarm, tls);
+            driver.run(&mut layer.telling(|swarm, id, notice| swarm.heed(id, notice)), config)
+        }
     }
 }
 

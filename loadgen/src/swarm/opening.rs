@@ -6,6 +6,7 @@ use crate::pacing::Pace;
 use bytes::BytesMut;
 use halfopen_driver::{Cause, ConnId, Heard, Op, Token};
 use halfopen_proto::handshake::{ClientRequest, HeadLimits, ResponseError};
+use halfopen_tls::{Failure, Notice};
 use halfopen_wheel::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -225,7 +226,11 @@ impl Swarm {
     ) {
         let example = &mut self.ledger.tally.failure_example;
         let is_first = example.is_none();
-        example.get_or_insert_with(|| error.to_string());
+        example.get_or_insert_with(|| match bytes {
+            // A fatal alert (RFC 8446 §5.1, §6): content type 21, version 3.x.
+            [21, 3, ..] => "the server answers with a TLS alert: use wss://".into(),
+            _ => error.to_string(),
+        });
         self.failed(answer_failure(error));
         if !(is_first && is_wordless(error)) {
             return self.abort(index, ops);
@@ -268,6 +273,27 @@ impl Swarm {
         }
         // We may be late ourselves: what has come by now is to be heard first.
         self.wheel.arm(index as u32, now + Duration::from_millis(1));
+    }
+
+    /// Counts what the layer that speaks TLS below knows of a connection.
+    pub fn heed(&mut self, id: ConnId, notice: &Notice<'_>) {
+        match notice {
+            Notice::Established(established) => {
+                *self.ledger.tally.secured.entry(*established).or_default() += 1;
+            }
+            Notice::Failed(failure) => self.tls_failed(id, failure),
+        }
+    }
+
+    /// The layer ends the connection. Of one that is open the end is counted when it comes.
+    fn tls_failed(&mut self, id: ConnId, failure: &Failure) {
+        let Some(index) = self.index_of(id) else { return };
+        self.ledger.tally.failure_example.get_or_insert_with(|| failure.to_string());
+        if let Phase::Handshaking { .. } = self.conns[index].phase {
+            self.failed(failure.reason().into());
+            self.conns[index].phase = Phase::Gone;
+            self.wheel.disarm(id.index);
+        }
     }
 
     pub(super) fn ended_in_handshake(&mut self, cause: Cause) {
