@@ -141,6 +141,9 @@ pub(crate) struct Lab {
     /// Threads of the server, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", help_heading = "Server", value_parser = shards)]
     pub shards: OrAuto<u16>,
+    /// Over TLS, with a certificate made for this run
+    #[arg(long, help_heading = "Server")]
+    pub tls: bool,
     /// Where the server answers /metrics, /livez and /readyz; nowhere if not given
     #[arg(long, value_name = "ADDR", help_heading = "Server", value_parser = serve::address)]
     pub admin: Option<SocketAddr>,
@@ -162,7 +165,8 @@ pub(crate) struct Lab {
 /// Flags of `load`.
 #[derive(Debug, Args)]
 pub(crate) struct Load {
-    /// The server, as ws://host:port/path; an n in braces stands for the connection's number
+    /// The server, as ws://host:port/path, or wss:// for TLS; an n in braces stands for the
+    /// connection's number
     pub url: String,
     /// How many connections
     #[arg(short, long, value_name = "COUNT", default_value = "1k", value_parser = count::<1>)]
@@ -182,6 +186,12 @@ pub(crate) struct Load {
     /// The Origin to send, as a browser would
     #[arg(long, value_name = "ORIGIN", value_parser = field_value)]
     pub origin: Option<String>,
+    /// Of wss://: the CAs to trust, a PEM file [default: those of this machine]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub cacert: Option<PathBuf>,
+    /// Of wss://: accept any certificate
+    #[arg(long)]
+    pub insecure: bool,
     /// What it runs on: auto, io-uring, tokio-uring, epoll
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = serve::driver)]
     pub driver: DriverKind,

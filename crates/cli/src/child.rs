@@ -163,10 +163,11 @@ impl Drop for ServerProcess {
 }
 
 impl Announced {
-    /// Reads `listening on ws://127.0.0.1:9001 driver=io-uring shards=2 ping=20s/20s`.
+    /// Reads `listening on ws://127.0.0.1:9001 driver=io-uring shards=2 ping=20s/20s`, or `wss://`.
     fn read(line: &str) -> Option<Self> {
-        let mut words = line.strip_prefix("listening on ws://")?.split(' ');
-        let addr = words.next()?.parse().ok()?;
+        let mut words = line.strip_prefix("listening on ")?.split(' ');
+        let (scheme, addr) = words.next()?.split_once("://")?;
+        let addr = addr.parse().ok().filter(|_| ["ws", "wss"].contains(&scheme))?;
         let driver = words.next()?.strip_prefix("driver=")?.into();
         let shards = words.next()?.strip_prefix("shards=")?.parse().ok()?;
         let admin = words.find_map(|word| word.strip_prefix("admin=")).map(str::to_owned);
@@ -227,6 +228,8 @@ mod tests {
         assert_eq!(announced.admin, None);
         let with_admin = Announced::read(&format!("{line} admin=http://127.0.0.1:9100")).unwrap();
         assert_eq!(with_admin.admin.as_deref(), Some("http://127.0.0.1:9100"));
+        let secure = Announced::read(&line.replace("ws:", "wss:")).unwrap();
+        assert_eq!(secure.addr, announced.addr);
         assert_eq!(Announced::read("listening on port 9001"), None);
     }
 }

@@ -4,6 +4,7 @@ use crate::args::{Lab, LimitFlags, Policy, TcpFlags, kills};
 use crate::child::ServerProcess;
 use crate::choice::{choose, impatience};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::identity::Identity;
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
 use crate::measure::{Job, Measured, hopeless, measure, plan_error};
@@ -112,6 +113,8 @@ struct Resolved {
     server_cpus: Vec<usize>,
     load_cpus: Vec<usize>,
     load_driver: DriverKind,
+    /// Where TLS is spoken.
+    identity: Option<Identity>,
     /// What is to be said of all that.
     notes: Vec<String>,
 }
@@ -138,6 +141,7 @@ impl Resolved {
             server_cpus,
             load_cpus,
             load_driver,
+            identity: flags.tls.then(Identity::of_loopback).transpose()?,
             notes: [note, impatience(&flags.tcp)].into_iter().flatten().collect(),
         })
     }
@@ -163,6 +167,10 @@ impl Resolved {
         }
         if !self.server_cpus.is_empty() {
             line.push(format!("--cpu={}", cpu_list(&self.server_cpus)));
+        }
+        if let Some(identity) = &self.identity {
+            line.push(format!("--cert={}", identity.cert().display()));
+            line.push(format!("--key={}", identity.key().display()));
         }
         line.extend(tcp(&flags.tcp));
         line.extend(flags.admin.map(|addr| format!("--admin={addr}")));
@@ -192,8 +200,13 @@ impl Resolved {
             server_ping: Some(ServerPing { interval: self.interval, timeout: self.timeout }),
             cpus: self.load_cpus.clone(),
             seed: flags.seed,
-            ..Asked::new(&format!("ws://{}/", server.announced().addr))
+            cacert: self.identity.as_ref().map(Identity::cert),
+            ..Asked::new(&format!("{}://{}/", self.scheme(), server.announced().addr))
         }
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.identity.is_some() { "wss" } else { "ws" }
     }
 
     /// What begins, in a line.
@@ -211,7 +224,8 @@ impl Resolved {
             1 => "1 shard".into(),
             shards => format!("{shards} shards"),
         };
-        format!("server: {} in {shards}{cores}; ping {ping} {policy}", said.driver)
+        let tls = if self.identity.is_some() { ", TLS" } else { "" };
+        format!("server: {} in {shards}{cores}{tls}; ping {ping} {policy}", said.driver)
     }
 
     /// What the report's plan says of the server.

@@ -11,6 +11,7 @@ mod choice;
 mod demo;
 mod doctor;
 mod exit;
+mod identity;
 mod input;
 mod interrupt;
 mod lab;

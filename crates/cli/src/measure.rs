@@ -183,9 +183,6 @@ fn is_ours(target: &SocketAddr) -> bool {
 pub(crate) fn plan_error(error: &PlanError) -> Failure {
     match error {
         PlanError::UnknownHost { .. } | PlanError::Ports { .. } => Failure::run(error.to_string()),
-        PlanError::Scheme(scheme) if scheme == "wss" => {
-            Failure::usage("wss:// is not there yet; ws:// is")
-        }
         _ => Failure::usage(error.to_string()),
     }
 }
@@ -227,6 +224,12 @@ fn none_opened(outcome: &Outcome) -> Failure {
         }
         "no_ports" => "give more addresses to come from with --source",
         "no_descriptors" => "raise the descriptor limit with `ulimit -n`",
+        "closed_in_handshake" | "reset_in_handshake" if outcome.plan.tls.is_some() => {
+            "does it speak TLS on this port? `openssl s_client -connect HOST:PORT` shows it; else use ws://"
+        }
+        "tls" | "tls_certificate" => {
+            "`openssl s_client -connect HOST:PORT -showcerts` shows what the server says"
+        }
         _ => "is it a WebSocket server, and is the path right? `curl -i` shows how it answers",
     })
 }

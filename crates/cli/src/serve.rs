@@ -11,7 +11,7 @@ use halfopen_loadgen::report::number::count;
 use halfopen_server::metrics::Monitor;
 use halfopen_server::{
     Ack, Config, DriverKind, Echo, Heartbeat, Server, ServerConfig, ServerError, ServerHandle,
-    Stats, io_uring,
+    ServerTls, Stats, io_uring,
 };
 use std::fs;
 use std::io::{self, Read, Write};
@@ -36,7 +36,7 @@ pub(crate) fn run(flags: &Serve, json: bool, quiet: bool) -> Outcome {
 /// With `quiet` nothing is said on stderr but errors: the log has it.
 fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outcome {
     let (_, note) = choose(flags.driver);
-    let config = config(flags);
+    let config = config(flags)?;
     let server = match flags.app {
         App::Echo => Server::start(&config, |_| Echo),
         App::Ack => Server::start(&config, |_| Ack),
@@ -71,13 +71,13 @@ fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outco
     }
 }
 
-fn config(flags: &Serve) -> ServerConfig {
+fn config(flags: &Serve) -> Result<ServerConfig, Failure> {
     let heartbeat = flags.ping_interval.0.map(|interval| Heartbeat {
         policy: policy(flags.ping_policy),
         interval,
         timeout: flags.ping_timeout,
     });
-    ServerConfig {
+    Ok(ServerConfig {
         listen: flags.listen,
         driver: flags.driver,
         io_uring_without: flags.io_uring_without.iter().copied().collect(),
@@ -85,9 +85,17 @@ fn config(flags: &Serve) -> ServerConfig {
         connections_max: given(flags.limits.max_connections),
         cpus: flags.cpu.as_ref().map_or(Vec::new(), |cpus| cpus.0.clone()),
         tcp: flags.tcp.watch(),
+        tls: tls(flags)?,
         shard: shard_config(heartbeat, &flags.limits),
         ..ServerConfig::default()
-    }
+    })
+}
+
+/// The command line gives both files or none.
+fn tls(flags: &Serve) -> Result<Option<ServerTls>, Failure> {
+    let (Some(cert), Some(key)) = (&flags.cert, &flags.key) else { return Ok(None) };
+    let tls = ServerTls::from_files(cert, key);
+    tls.map(Some).map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn shard_config(heartbeat: Option<Heartbeat>, limits: &LimitFlags) -> Config {
@@ -171,7 +179,8 @@ fn end_with_stdin(handle: ServerHandle) {
 /// Tells where it listens: one line, or one document.
 fn announce(server: &Server, flags: &Serve, json: bool, admin: Option<&Admin>) {
     let (driver, shards) = (server.driver().name(), server.layout().shards);
-    let url = format!("ws://{}", server.local_addr());
+    let scheme = if flags.cert.is_some() { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}", server.local_addr());
     let admin = admin.map(|admin| format!("http://{}", admin.addr()));
     let line = if json {
         let interval = flags.ping_interval.0.map(|interval| interval.as_secs_f64() * 1e3);

@@ -70,15 +70,13 @@ fn named(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 }
 
 const COMMANDS_TO_COME: [&str; 3] = ["probe", "calibrate", "tune"];
-const FLAGS_TO_COME: [&str; 12] = [
+const FLAGS_TO_COME: [&str; 10] = [
     "--header",
     "--hello",
     "--reply",
     "--beat",
     "--closed-loop",
     "--window",
-    "--cacert",
-    "--insecure",
     "--plan",
     "--server",
     "--url",

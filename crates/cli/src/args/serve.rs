@@ -35,6 +35,12 @@ pub(crate) struct Serve {
     /// The cores to run on, such as 0,2 or 0-3
     #[arg(long, value_name = "LIST", value_parser = cpus)]
     pub cpu: Option<Cpus>,
+    /// Speak TLS (wss://) with the certificate in this PEM file, its issuers behind it
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// What it answers: echo the message, or ack with the text ok
     #[arg(long, value_name = "APP", default_value = "echo")]
     pub app: App,

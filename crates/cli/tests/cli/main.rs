@@ -15,4 +15,5 @@ mod refused;
 mod report;
 mod serve;
 mod stopped;
+mod tls;
 mod wrong_use;

@@ -66,8 +66,14 @@ impl Served {
 
     /// `127.0.0.1:PORT`.
     pub(crate) fn addr(&self) -> &str {
-        let from = self.line.find("ws://").expect("it says where it listens") + "ws://".len();
-        self.line[from..].split([' ', '"']).next().unwrap()
+        self.url_said().split_once("://").unwrap().1
+    }
+
+    /// The address as it is said: `ws://127.0.0.1:PORT`, or `wss://`.
+    pub(crate) fn url_said(&self) -> &str {
+        let words = self.line.split([' ', '"']);
+        let mut urls = words.filter(|word| word.starts_with("ws://") || word.starts_with("wss://"));
+        urls.next().expect("it says where it listens")
     }
 
     /// Where the admin listener is.
