@@ -10,6 +10,8 @@
 //! fails with the command that replays it, and exits 1 if one did.
 #![allow(dead_code, unreachable_pub, reason = "the tests use more of the modules they share")]
 
+#[path = "../tests/identity/mod.rs"]
+mod identity;
 #[path = "../tests/chain/judge.rs"]
 mod judge;
 #[path = "../tests/chain/play.rs"]

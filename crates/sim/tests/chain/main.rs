@@ -2,6 +2,8 @@
 //! one world, with deaths of all kinds and everything going wrong that connections survive.
 
 mod broadcast;
+#[path = "../identity/mod.rs"]
+mod identity;
 mod judge;
 mod play;
 mod puppet;
@@ -81,6 +83,18 @@ fn where_connections_are_reset_and_refused_only_the_silent_are_aborted() {
         lost.fetch_add(played.tally.losses.len() as u64, Ordering::Relaxed);
     });
     assert!(lost.into_inner() > 0, "nobody living was reset");
+}
+
+/// Their keys are drawn by the kernel, so such a run is not the same to the byte when it is played again.
+#[test]
+fn server_and_load_generator_over_tls() {
+    each_seed(12, |seed| {
+        let case = Case { tls: true, ..Case::seeded(seed) };
+        let played = holds(&case);
+        assert_eq!(played.stats.ended(End::Silent), silent(&case.kills), "{case:?}");
+        let secured: u64 = played.tally.secured.values().sum();
+        assert_eq!(secured, u64::from(case.connections));
+    });
 }
 
 #[test]

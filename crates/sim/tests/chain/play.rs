@@ -1,9 +1,10 @@
 //! One run of a server and a load generator in one world.
 
+use crate::identity;
 use crate::relay::Relay;
 use crate::spy::{Seen, Sleepy, Spoil, Spy};
 use fastrand::Rng;
-use halfopen_driver::Waker;
+use halfopen_driver::{Engine, WakeSource, Waker};
 use halfopen_loadgen::death::{Death, DeathWatch};
 use halfopen_loadgen::pacing::Share;
 use halfopen_loadgen::plan::{Amount, Asked, KillAt, Plan, resolve};
@@ -11,6 +12,7 @@ use halfopen_loadgen::record::Tally;
 use halfopen_loadgen::swarm::{Links, Meter, Order, Orders, Snapshot, Swarm};
 use halfopen_server::{Admission, Config, Echo, Heartbeat, Policy, Shard, Stats};
 use halfopen_sim::{Checker, Faults, Site, Stall, World};
+use halfopen_tls::Tls;
 use halfopen_wheel::Instant;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub(crate) struct Case {
     pub(crate) spoil: Spoil,
     /// The load generator reaches the server through a proxy of layer 7.
     pub(crate) proxied: bool,
+    /// Both speak TLS.
+    pub(crate) tls: bool,
 }
 
 /// What came of it.
@@ -75,6 +79,7 @@ impl Case {
             client_ping: None,
             spoil: Spoil::default(),
             proxied: false,
+            tls: false,
         }
     }
 
@@ -109,6 +114,7 @@ impl Case {
             watch: interval + timeout + Duration::from_secs(3),
             spoil: Spoil::default(),
             proxied: false,
+            tls: false,
         }
     }
 
@@ -180,31 +186,79 @@ impl Case {
         let (room, table) = (self.room(), self.room() + 64);
         let admission = Arc::new(Admission::new(room.into()));
         let (shard, handle) = Shard::new(self.shard_config(), admission, server_waker, Echo);
-        let mut server = Checker::new("server", table, Spy::new(shard, self.spoil, stall.clone()));
+        let spy = Spy::new(shard, self.spoil, stall.clone());
+        let mut server = self.checker("server", table, spy);
 
         let plan = Arc::new(self.plan());
         let (orders, meter) = (Orders::new(client_waker), Arc::<Meter>::default());
         let links = Links { orders: orders.clone(), meter: meter.clone(), watch: Arc::new(Nobody) };
-        let mut world = World::new(self.seed, self.faults.clone()).with_stall(stall.clone());
+        let world = World::new(self.seed, self.faults.clone()).with_stall(stall.clone());
         let swarm = Swarm::new(plan.clone(), Share::WHOLE, world.now(), links);
         let swarm = Sleepy::new(swarm, world.now(), self.spoil, stall);
-        let mut client = Checker::new("client", room, swarm);
+        let mut client = self.checker("client", room, swarm);
 
-        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let (relay_waker, relay_wake) = Waker::new().expect("an eventfd is free");
+        let mut relay = Checker::new("relay", 2 * room, Relay::new(address(BEHIND)));
+        let wakes = [server_wake, relay_wake, client_wake];
+        let stage = Stage {
+            plan: &plan,
+            orders: &orders,
+            meter: &meter,
+            stop: &|| {
+                handle.stop();
+                relay_waker.wake();
+            },
+            wakes,
+        };
+        let (hash, end) = if self.tls {
+            let (tls_of_server, tls_of_client) = identity::both();
+            let layer = Tls::server(&mut server, tls_of_server);
+            let mut server = Checker::new("the server's layer", table, layer);
+            let layer = Tls::client(&mut client, tls_of_client).telling(|client, id, notice| {
+                client.engine_mut().swarm.heed(id, notice);
+            });
+            let mut client = Checker::new("the client's layer", room, layer);
+            let played = self.play_in(world, stage, [&mut server, &mut relay, &mut client]);
+            let left = [server.engine().sessions(), client.engine().sessions()];
+            assert_eq!(left, [0, 0], "sessions are left");
+            played
+        } else {
+            self.play_in(world, stage, [&mut server, &mut relay, &mut client])
+        };
+        server.finish();
+        client.finish();
+        let (stats, seen) = (server.engine().stats(), server.into_engine().seen);
+        Played { hash, end, seen, stats, tally: client.into_engine().swarm.into_tally() }
+    }
+
+    fn checker<E: Engine>(&self, name: &'static str, table: u32, engine: E) -> Checker<E> {
+        let checker = Checker::new(name, table, engine);
+        if self.tls { checker.behind_a_layer() } else { checker }
+    }
+
+    /// Has both play in `world`. The number that is made of all that happened, and when the load
+    /// generator was about to take its leave.
+    fn play_in<'a>(
+        &self,
+        mut world: World<'a>,
+        stage: Stage<'_>,
+        [server, relay, client]: [&'a mut dyn Engine; 3],
+    ) -> (u64, Instant) {
+        let Stage { plan, orders, meter, stop, wakes } = stage;
+        let [server_wake, relay_wake, client_wake] = wakes;
+        let (room, table) = (self.room(), self.room() + 64);
         let listener = Some(address(if self.proxied { BEHIND } else { LISTEN }));
         world.add(
-            &mut server,
+            server,
             Site { listener, connections_max: table, wake: Some(server_wake), steady: false },
         );
-        let mut relay = Checker::new("relay", 2 * room, Relay::new(address(BEHIND)));
-        let (relay_waker, relay_wake) = Waker::new().expect("an eventfd is free");
         let listener = self.proxied.then(|| address(LISTEN));
         world.add(
-            &mut relay,
+            relay,
             Site { listener, connections_max: 2 * room, wake: Some(relay_wake), steady: true },
         );
         world.add(
-            &mut client,
+            client,
             Site {
                 connections_max: room,
                 wake: Some(client_wake),
@@ -212,22 +266,15 @@ impl Case {
                 ..Site::default()
             },
         );
-        self.conduct(&mut world, &orders, &meter, plan.kills_total());
+        self.conduct(&mut world, orders, meter, plan.kills_total());
         let end = world.now();
         orders.send(Order::Hush);
         orders.send(Order::Leave);
         world.run_for(Duration::from_secs(10));
-        handle.stop();
-        relay_waker.wake();
+        stop();
         world.run_for(Duration::from_secs(10));
         assert!(world.is_over(), "server and client stop");
-
-        let hash = world.hash();
-        drop(world);
-        server.finish();
-        client.finish();
-        let (stats, seen) = (server.engine().stats(), server.into_engine().seen);
-        Played { hash, end, seen, stats, tally: client.into_engine().swarm.into_tally() }
+        (world.hash(), end)
     }
 
     /// The way of a run: ramp, peace, deaths, watch.
@@ -252,6 +299,21 @@ fn wait_for(world: &mut World<'_>, meter: &Meter, held: impl Fn(Snapshot) -> boo
         world.run_for(Duration::from_millis(50));
     }
     panic!("it never comes: {:?}", Snapshot::of([meter]));
+}
+
+/// What both have to do with each other beside the network.
+struct Stage<'a> {
+    plan: &'a Plan,
+    orders: &'a Orders,
+    meter: &'a Meter,
+    /// Ends the server and the proxy.
+    stop: &'a dyn Fn(),
+    /// Of the server, the proxy and the load generator.
+    wakes: [WakeSource; 3],
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
 }
 
 /// Watches no socket: the spy sees all.
