@@ -35,8 +35,9 @@ watch.daemon = True
 watch.start()
 
 from twisted.internet import reactor
-listen = reactor.listenTCP
-reactor.listenTCP = lambda port, factory, *rest, **more: listen(port, factory, interface="127.0.0.1")
+tcp, tls = reactor.listenTCP, reactor.listenSSL
+reactor.listenTCP = lambda port, factory, *_, **__: tcp(port, factory, interface="127.0.0.1")
+reactor.listenSSL = lambda port, factory, keys, *_, **__: tls(port, factory, keys, interface="127.0.0.1")
 
 from autobahntestsuite import wstest
 wstest.run()
@@ -56,8 +57,10 @@ class Suite:
         self.halfopen = os.path.join(options.built, "halfopen")
         self.client = os.path.join(options.built, "examples/autobahn-client")
         self.timeout = options.timeout
+        self.cert = os.path.join(options.suite, "cert.pem")
+        self.key = os.path.join(options.suite, "key.pem")
 
-    def wstest(self, mode, agent, spec):
+    def wstest(self, mode, agent, spec, *more):
         """Starts a side of the suite. What it says goes to a file beside its report."""
         out = os.path.join(self.reports, agent)
         shutil.rmtree(out, ignore_errors=True)
@@ -66,17 +69,18 @@ class Suite:
         with open(path, "w") as file:
             json.dump({"outdir": out, **spec}, file)
         with open(os.path.join(out, "wstest.log"), "w") as log:
-            command = [self.python, "-c", WSTEST, "-m", mode, "-s", path]
+            command = [self.python, "-c", WSTEST, "-m", mode, "-s", path, *more]
             return Child(command, cwd=out, stdin=subprocess.PIPE, stdout=log, stderr=log)
 
-    def server(self, driver, sections, agent, **options):
+    def server(self, driver, sections, agent, tls=False, **options):
         """Has our server tested."""
         command = [self.halfopen, "serve", "--listen=127.0.0.1:0", f"--driver={driver}"]
+        command += [f"--cert={self.cert}", f"--key={self.key}"] if tls else []
         # The suite takes a ping of ours for an answer; stdin ends with us, and the server with it.
         command += ["--app=echo", "--ping-interval=off", "--drain=0s", "--with-stdin", "--quiet"]
         with Child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as serve:
             line = serve.process.stdout.readline()
-            if not (found := re.search(r"ws://[0-9.]+:\d+", line)):
+            if not (found := re.search(r"wss?://[0-9.]+:\d+", line)):
                 raise Failure(f"{' '.join(command)} said {line!r}")
             server = {"agent": agent, "url": found.group(), "options": options}
             spec = {"servers": [server], "cases": patterns(sections)}
@@ -84,14 +88,15 @@ class Suite:
                 client.wait(self.timeout)
         return self.report(agent)
 
-    def our_client(self, driver, sections, agent):
+    def our_client(self, driver, sections, agent, tls=False):
         """Has our client side tested."""
         port = free_port()
-        url = f"ws://127.0.0.1:{port}"
+        url = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"
         spec = {"url": url, "webport": 0, "cases": patterns(sections)}
-        with self.wstest("fuzzingserver", agent, spec) as server:
+        keys = ["-k", self.key, "-c", self.cert] if tls else []
+        with self.wstest("fuzzingserver", agent, spec, *keys) as server:
             await_listener(port, server)
-            command = [self.client, f"127.0.0.1:{port}", driver, agent]
+            command = [self.client, f"127.0.0.1:{port}", driver, agent] + ["tls"] * tls
             with Child(command, stdout=subprocess.DEVNULL) as client:
                 if (status := client.wait(self.timeout)) != 0:
                     raise Failure(f"autobahn-client ended with {status}")
@@ -210,7 +215,8 @@ def main():
     sections = options.section or DEFAULT_SECTIONS
     expected = sum(CASES[section] for section in sections)
     wrong = []
-    for driver in options.driver or DEFAULT_DRIVERS:
+    drivers = options.driver or DEFAULT_DRIVERS
+    for driver in drivers:
         def server(name):
             return suite.server(driver, sections, name)
 
@@ -223,6 +229,19 @@ def main():
         wrong += check(f"server-{driver}", expected, is_allowed, passed, server)
         wrong += check(f"client-{driver}", expected, is_allowed, passed, client)
         wrong += check(f"server-{driver}-unmasked", CASES[1], is_refused, refused, unmasked)
+
+    # The layer is the same over every driver.
+    driver = drivers[0]
+
+    def server_over_tls(name):
+        return suite.server(driver, sections, name, tls=True)
+
+    def client_over_tls(name):
+        return suite.our_client(driver, sections, name, tls=True)
+
+    if os.path.exists(suite.cert):
+        wrong += check(f"server-{driver}-tls", expected, is_allowed, passed, server_over_tls)
+        wrong += check(f"client-{driver}-tls", expected, is_allowed, passed, client_over_tls)
     if wrong:
         print("\n".join(wrong), file=sys.stderr)
         print(f"reports: {suite.reports}/*/index.html", file=sys.stderr)

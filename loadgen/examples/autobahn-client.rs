@@ -2,7 +2,7 @@
 //! everything that is allowed and much that is not, and judges what its client makes of it.
 //!
 //! ```text
-//! autobahn-client ADDRESS DRIVER AGENT
+//! autobahn-client ADDRESS DRIVER AGENT [tls]
 //! ```
 //!
 //! The suite gives its orders by path, one connection each: `/getCaseCount` answers with a number;
@@ -17,6 +17,7 @@ use halfopen_driver::{
 };
 use halfopen_proto::handshake::{ClientRequest, HeadLimits};
 use halfopen_proto::{Connection, Incoming, Limits, Message, Role, Scratch, Violation, frame_len};
+use halfopen_tls::{ClientTls, Tls, Trust};
 use halfopen_wheel::Instant;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -38,8 +39,10 @@ fn main() -> ExitCode {
 
 /// Runs all cases; how many there were.
 fn run(arguments: &[String]) -> Result<u32, Failure> {
-    let [address, driver, agent] = arguments else {
-        return Err("usage: autobahn-client ADDRESS DRIVER AGENT".into());
+    let (address, driver, agent, is_secure) = match arguments {
+        [address, driver, agent] => (address, driver, agent, false),
+        [address, driver, agent, tls] if tls == "tls" => (address, driver, agent, true),
+        _ => return Err("usage: autobahn-client ADDRESS DRIVER AGENT [tls]".into()),
     };
     let driver = DriverKind::ALL.into_iter().find(|kind| kind.name() == driver);
     let driver = driver.ok_or_else(|| format!("there is no driver {:?}", arguments[1]))?;
@@ -53,7 +56,12 @@ fn run(arguments: &[String]) -> Result<u32, Failure> {
         without: Features::NONE,
     };
     let mut client = Client::new(address.parse()?, agent);
-    driver.run(&mut client, config)?;
+    if is_secure {
+        let tls = ClientTls::new("localhost", &Trust::Anyone)?;
+        driver.run(&mut Tls::client(&mut client, tls), config)?;
+    } else {
+        driver.run(&mut client, config)?;
+    }
     client.outcome.expect("it stops with an outcome")
 }
 
