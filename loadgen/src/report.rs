@@ -2,7 +2,8 @@
 //!
 //! [`build`] turns what was counted, seen and sampled into a [`Report`] and the [`Histograms`]
 //! beside it; [`folder::write`] makes the folder that is published; [`folder::read`] takes one in
-//! again, to show it in another form ([`html`], [`text`]) or beside another run ([`compare`]).
+//! again, to show it in another form ([`html`], [`text`]) or beside another run ([`compare`]). Where
+//! several servers were run, [`servers`] makes one report of the reports of all.
 
 pub mod compare;
 mod cost;
@@ -18,11 +19,13 @@ pub mod input;
 pub mod number;
 pub mod picture;
 mod plan;
+mod pool;
 pub mod prediction;
 pub mod rows;
 #[cfg(test)]
 pub(crate) mod sample_run;
 pub mod schema;
+pub mod servers;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -80,6 +83,7 @@ pub fn build(input: &Input<'_>) -> (Report, Histograms) {
         machine,
         timeline: cost::timeline(input),
         servers: Vec::new(),
+        skipped: Vec::new(),
     };
     report.finding = report.say();
     report.thresholds = judge(input, &report);
@@ -100,6 +104,7 @@ fn figures(input: &Input<'_>, deaths: &[Deaths<'_>], gone_before: u64) -> Figure
             requested: u64::from(input.plan.connections),
             opened: tally.opened,
             failed: tally.failed.clone(),
+            rate_per_s: connect_rate(input),
             peak: tally.peak,
             connect_ms: Summary::of_histogram(&tally.connect_ns, MS),
             handshake_ms: Summary::of_histogram(&tally.handshake_ns, MS),
@@ -119,6 +124,12 @@ fn figures(input: &Input<'_>, deaths: &[Deaths<'_>], gone_before: u64) -> Figure
         cost: cost::cost(input, loopback),
         memory: cost::memory(input, loopback),
     }
+}
+
+fn connect_rate(input: &Input<'_>) -> Option<f64> {
+    let ramps = input.phases.iter().filter(|phase| phase.name == Phase::RAMP);
+    let seconds = ramps.map(Phase::duration).sum::<Duration>().as_secs_f64();
+    (seconds > 0.0).then(|| input.tally.opened as f64 / seconds)
 }
 
 fn messages(input: &Input<'_>) -> MessagesBlock {

@@ -123,3 +123,38 @@ fn say_times(death: &Death, block: &DeathBlock) -> Option<String> {
         (p50, None) => Some(format!("{name} half within {}", millis(p50))),
     }
 }
+
+/// What was found out about several servers, in words.
+impl Report {
+    pub(super) fn say_servers(&self) -> String {
+        let mut sentences = vec![self.say_how_many()];
+        for server in &self.servers {
+            let alone =
+                Self { plan: server.plan.clone(), figures: server.figures.clone(), ..self.clone() };
+            let said: Vec<String> =
+                [alone.say_deaths(), alone.say_lost()].into_iter().flatten().collect();
+            if !said.is_empty() {
+                sentences.push(format!("{}: {}", server.name, said.join(" ")));
+            }
+        }
+        sentences.join(" ")
+    }
+
+    fn say_how_many(&self) -> String {
+        let servers = self.servers.len() as u64;
+        let runs: usize = self.servers.iter().map(|server| server.runs.len()).sum();
+        let plural = |n: u64, word: &str| match n {
+            1 => format!("{} {word}", count(n)),
+            _ => format!("{} {word}s", count(n)),
+        };
+        let (servers, runs) = (plural(servers, "server"), plural(runs as u64, "run"));
+        format!("{servers} at the same work in {runs} on {}.", self.env.label())
+    }
+
+    /// Only where somebody was.
+    fn say_lost(&self) -> Option<String> {
+        let lost = &self.figures.living.lost;
+        let any = lost.heartbeat + lost.reset + lost.closed.values().sum::<u64>() > 0;
+        any.then(|| self.say_living()).flatten()
+    }
+}

@@ -4,7 +4,7 @@
 
 use super::picture::{self, Curves};
 use super::schema::{Report, json_schema};
-use super::{Histograms, hgrm, hlog, html};
+use super::{Histograms, hgrm, hlog, html, text};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,18 +70,74 @@ pub fn write(
     out: &Path,
     name: &str,
 ) -> Result<PathBuf, FolderError> {
-    fs::create_dir_all(out).map_err(at(out))?;
-    let hidden = hidden(out);
-    let written =
-        fill(report, histograms, &hidden).and_then(|()| publish(report, &hidden, out, name));
-    if written.is_err() {
-        let _ = fs::remove_dir_all(&hidden);
-    }
-    written
+    Draft::begin(out)?.publish(report, histograms, name)
 }
 
 fn hidden(out: &Path) -> PathBuf {
     out.join(format!(".halfopen-{}", std::process::id()))
+}
+
+/// A folder that is not published yet: what is written into it before is published with it. Dropped,
+/// it is removed.
+#[derive(Debug)]
+pub struct Draft {
+    out: PathBuf,
+    hidden: PathBuf,
+}
+
+impl Draft {
+    /// Makes it, in `out`.
+    ///
+    /// # Errors
+    /// Nothing can be written there.
+    pub fn begin(out: &Path) -> Result<Self, FolderError> {
+        let hidden = hidden(out);
+        fs::create_dir_all(&hidden).map_err(at(&hidden))?;
+        Ok(Self { out: out.to_owned(), hidden })
+    }
+
+    /// Writes the report of one of several runs into a folder inside.
+    ///
+    /// # Errors
+    /// The disk is full, or nothing may be written there.
+    pub fn add(
+        &self,
+        folder: &str,
+        report: &Report,
+        histograms: &Histograms,
+    ) -> Result<(), FolderError> {
+        fill(report, histograms, &self.hidden.join(folder))
+    }
+
+    /// Writes any other file inside.
+    ///
+    /// # Errors
+    /// The disk is full, or nothing may be written there.
+    pub fn put(&self, file: &Path, contents: &[u8]) -> Result<(), FolderError> {
+        let path = self.hidden.join(file);
+        fs::write(&path, contents).map_err(at(&path))
+    }
+
+    /// Writes the report and gives the folder its name.
+    ///
+    /// # Errors
+    /// The disk is full, or nothing may be written there; then nothing is left behind.
+    pub fn publish(
+        self,
+        report: &Report,
+        histograms: &Histograms,
+        name: &str,
+    ) -> Result<PathBuf, FolderError> {
+        fill(report, histograms, &self.hidden)?;
+        publish(report, &self.hidden, &self.out, name)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // A published one is there under this name no more.
+        let _ = fs::remove_dir_all(&self.hidden);
+    }
 }
 
 fn fill(report: &Report, histograms: &Histograms, folder: &Path) -> Result<(), FolderError> {
@@ -100,6 +156,10 @@ fn fill(report: &Report, histograms: &Histograms, folder: &Path) -> Result<(), F
         put(&format!("{}.svg", picture.name), picture.file().as_bytes())?;
     }
     put("report.html", html::page(report, &curves).as_bytes())?;
+    if !report.servers.is_empty() {
+        // What lies in intervals lies in the folders of the runs.
+        return put("report.md", text::markdown(report).as_bytes());
+    }
     let mut log = Vec::new();
     let started = report.started.parse().expect("a report tells the time by RFC 3339");
     hlog::write(&mut log, histograms.began, started, &histograms.intervals).map_err(at(folder))?;
@@ -206,6 +266,41 @@ mod tests {
         // Drawn from the files, the page is the same to the eye; its numbers are rounded.
         let page = html::page(&again, &curves);
         assert_eq!(page.matches("<svg").count(), 6);
+    }
+
+    #[test]
+    fn a_folder_of_several_servers_holds_those_of_their_runs() {
+        let (comparison, distributions) = super::super::servers::tests::contest();
+        let (run, histograms) = sample();
+        let out = tempfile::tempdir().unwrap();
+        let draft = Draft::begin(out.path()).unwrap();
+        draft.add("pings-1", &run, &histograms).unwrap();
+        draft.put(Path::new("pings-1/pings.stderr.txt"), b"last words").unwrap();
+        let folder = draft.publish(&comparison, &distributions, "both").unwrap();
+        for file in [
+            "report.json",
+            "report.html",
+            "report.md",
+            "zombies-freeze.svg",
+            "pings.detection-freeze.hgrm",
+            "pings-1/report.json",
+            "pings-1/intervals.hlog",
+            "pings-1/pings.stderr.txt",
+        ] {
+            assert!(folder.join(file).is_file(), "{file}");
+        }
+        let (again, curves) = read(&folder).unwrap();
+        assert_eq!(again, comparison);
+        assert_eq!(curves.len(), distributions.whole.len());
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_is_not_published_leaves_nothing() {
+        let out = tempfile::tempdir().unwrap();
+        let (report, histograms) = sample();
+        Draft::begin(out.path()).unwrap().add("one-1", &report, &histograms).unwrap();
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `report.html`: a page that needs nothing but itself, by day and by night, on a telephone and on
 //! a desk.
 
+mod servers;
+
 use super::number::{count, significant};
 use super::picture::{Curves, Picture, dark_rules};
 use super::rows::{self, COLUMNS, DEATH_COLUMNS, Fact};
@@ -29,15 +31,11 @@ pub fn page(report: &Report, curves: &Curves) -> String {
                     (verdict(report))
                 }
                 main {
-                    (no_heartbeat(report))
-                    (doubts(report))
-                    (figures(report, &pictures))
-                    (deaths(report))
-                    (distributions(report))
-                    div.cards { @for (name, facts) in rows::facts(report) { (card(name, &facts)) } }
-                    (thresholds(report))
-                    (plan(report))
-                    (reproduce(report))
+                    @if report.servers.is_empty() {
+                        (one_server(report, &pictures))
+                    } @else {
+                        (servers::main(report, &pictures))
+                    }
                 }
                 footer { (footer()) }
             }
@@ -46,8 +44,25 @@ pub fn page(report: &Report, curves: &Curves) -> String {
     page.into_string()
 }
 
+fn one_server(report: &Report, pictures: &[Picture]) -> Markup {
+    html! {
+        (no_heartbeat(report))
+        (doubts(report))
+        (figures(report, pictures))
+        (deaths(report))
+        (distributions(report))
+        div.cards { @for (name, facts) in rows::facts(report) { (card(name, &facts)) } }
+        (thresholds(report))
+        (plan(report))
+        (reproduce(report))
+    }
+}
+
 /// Loopback and VM stand in it.
 fn title(report: &Report) -> String {
+    if !report.servers.is_empty() {
+        return servers::title(report);
+    }
     let connections = count(report.figures.connections.opened);
     format!("{connections} WebSocket connections ({})", report.env.label())
 }
@@ -106,7 +121,7 @@ fn figures(report: &Report, pictures: &[Picture]) -> Markup {
                     div.narrow { (PreEscaped(&picture.narrow)) }
                 }
             }
-            @if !has_rtt {
+            @if !has_rtt && report.servers.is_empty() {
                 p.note { "No picture of round trips: fewer than 20 pings were answered." }
             }
         }
@@ -246,7 +261,9 @@ fn reproduce(report: &Report) -> Markup {
                 "Version " (report.tool.version)
                 @if let Some(git) = &report.tool.git { ", commit " code { (git) } }
                 ". The full distributions lie beside this page: "
-                code { "*.hgrm" } " and " code { "intervals.hlog" } " in the formats of HdrHistogram, "
+                code { "*.hgrm" }
+                @if report.servers.is_empty() { " and " code { "intervals.hlog" } }
+                " in the formats of HdrHistogram, "
                 code { "report.json" } " to the schema " code { "report.schema.json" } "."
             }
         }

@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod servers;
 
 use super::hgrm::Row;
 use super::number::{count, millis, significant};
@@ -17,6 +18,7 @@ use crate::stats::{SAMPLES_BEYOND, Summary};
 use axis::Axis;
 use canvas::{Area, BLUE, Canvas, Drawn, Entry, GREY, ORANGE, Size, series_color};
 use plotters::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ pub type Curves = BTreeMap<String, Vec<Row>>;
 #[derive(Clone, Debug)]
 pub struct Picture {
     /// The name of its file, without the ending.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it shows; loopback and VM are named.
     pub title: String,
     /// For pages from 640 px on, and for its file.
@@ -49,19 +51,22 @@ impl Picture {
 
 /// Those for which there is something to show.
 pub fn all(report: &Report, curves: &Curves) -> Vec<Picture> {
+    if !report.servers.is_empty() {
+        return servers::all(report, curves);
+    }
     let pictures = [rtt(report, curves), detection(report, curves), timeline(report)];
     pictures.into_iter().flatten().collect()
 }
 
 fn picture(
-    name: &'static str,
+    name: impl Into<Cow<'static, str>>,
     title: String,
     legend: &[Entry],
     paint: impl Fn(&Area<'_>, Size) -> Drawn,
 ) -> Picture {
     let draw = |size| Canvas { size, title: &title, legend }.draw(|area| paint(area, size));
     let (wide, narrow) = (draw(Size::Wide), draw(Size::Narrow));
-    Picture { name, title, wide, narrow }
+    Picture { name: name.into(), title, wide, narrow }
 }
 
 /// Where a quantile stands on HdrHistogram's axis: 90 % at 1, 99 % at 2, 99.9 % at 3.

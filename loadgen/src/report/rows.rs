@@ -1,5 +1,7 @@
 //! The figures of a report as rows of tables, in one order for every form.
 
+pub mod servers;
+
 use super::number::{bytes, count, significant};
 use super::schema::{Measured, Report};
 use crate::stats::Summary;

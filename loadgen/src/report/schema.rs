@@ -2,6 +2,10 @@
 //!
 //! Every block is always there. What was not measured is null, never 0.
 
+mod servers;
+
+pub use servers::{ServerRun, ServerRunPart, Skipped, Spread};
+
 use crate::death::Death;
 use crate::stats::{Ks, Summary};
 use schemars::JsonSchema;
@@ -45,20 +49,12 @@ pub struct Report {
     pub machine: MachineBlock,
     /// Connections and CPU over time.
     pub timeline: Vec<TimelinePoint>,
-    /// The figures of each server, where several were run.
+    /// The figures of each server, where `lab` ran foreign ones. Those of the report itself are
+    /// then of all runs together: counts are added up, and of several servers nothing else is told.
     pub servers: Vec<ServerRun>,
-}
-
-/// The figures of one server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ServerRun {
-    /// Its name.
-    pub name: String,
-    /// The command that started it.
-    pub command: String,
-    /// The figures.
-    #[serde(flatten)]
-    pub figures: Figures,
+    /// Servers that were to be run and were not.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
 }
 
 /// What was measured.
@@ -184,6 +180,8 @@ pub struct ConnectionsBlock {
     pub opened: u64,
     /// How many failed, by reason.
     pub failed: BTreeMap<String, u64>,
+    /// Opened a second, from the first connect to the end of the ramp.
+    pub rate_per_s: Option<f64>,
     /// The most that were open at once.
     pub peak: u64,
     /// From SYN to the connection.

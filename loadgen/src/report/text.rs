@@ -1,19 +1,22 @@
 //! Reports as Markdown and as comma-separated values.
 
+mod servers;
+
 use super::html::command;
 use super::number::significant;
 use super::rows::{self, COLUMNS, DEATH_COLUMNS};
-use super::schema::Report;
+use super::schema::{Figures, Report};
 use serde_json::Value;
 use std::fmt::Write;
 
 /// A report as Markdown.
 pub fn markdown(report: &Report) -> String {
+    if !report.servers.is_empty() {
+        return servers::markdown(report);
+    }
     let label = report.env.label();
     let mut text = format!("# halfopen: {} ({label})\n\n{}\n", report.started, report.finding);
-    for doubt in &report.doubts {
-        let _ = write!(text, "\n> Doubt: {}. Try: {}.\n", doubt.message, doubt.hint);
-    }
+    text.push_str(&doubts(report));
     let deaths = rows::deaths(report);
     if !deaths.is_empty() {
         let _ = write!(text, "\n## Deaths ({label})\n\n{}", table(&DEATH_COLUMNS, 2, &deaths));
@@ -34,6 +37,14 @@ pub fn markdown(report: &Report) -> String {
         let _ = write!(text, "\n## Limits\n\n{}", limits(report));
     }
     let _ = write!(text, "\n## Run it again\n\n```\n{}\n```\n", command(&report.argv));
+    text
+}
+
+fn doubts(report: &Report) -> String {
+    let mut text = String::new();
+    for doubt in &report.doubts {
+        let _ = write!(text, "\n> Doubt: {}. Try: {}.\n", doubt.message, doubt.hint);
+    }
     text
 }
 
@@ -61,13 +72,19 @@ pub(super) fn table<R: AsRef<[String]>>(columns: &[&str], words: usize, rows: &[
 }
 
 /// Reports as lines of `run,figure,value`, the figures named by their paths in `report.json`. What
-/// was not measured has no value.
+/// was not measured has no value. Each of several servers is a run of its own, as `run/server`.
 pub fn csv(runs: &[(&str, &Report)]) -> String {
     let mut text = String::from("run,figure,value\n");
-    for (name, report) in runs {
-        for (path, value) in figures(report) {
+    let mut add = |name: &str, figures: Vec<(String, Option<f64>)>| {
+        for (path, value) in figures {
             let value = value.map(|value| value.to_string()).unwrap_or_default();
             let _ = writeln!(text, "{},{},{value}", field(name), field(&path));
+        }
+    };
+    for (name, report) in runs {
+        add(name, figures(report));
+        for server in &report.servers {
+            add(&format!("{name}/{}", server.name), figures_of(&server.figures));
         }
     }
     text
@@ -82,11 +99,16 @@ fn field(text: &str) -> String {
 
 /// Every number of a report with its path, in the order of the schema; none: not measured.
 pub fn figures(report: &Report) -> Vec<(String, Option<f64>)> {
-    let mut all = Vec::new();
-    let figures = serde_json::to_value(&report.figures).expect("figures are JSON");
-    collect(&figures, "", &mut all);
+    let mut all = figures_of(&report.figures);
     let machine = serde_json::to_value(&report.machine).expect("figures are JSON");
     collect(&machine, "machine", &mut all);
+    all
+}
+
+/// Every number of the figures of one run or server.
+pub(super) fn figures_of(figures: &Figures) -> Vec<(String, Option<f64>)> {
+    let mut all = Vec::new();
+    collect(&serde_json::to_value(figures).expect("figures are JSON"), "", &mut all);
     all
 }
 
