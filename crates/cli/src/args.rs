@@ -5,11 +5,13 @@
 
 mod deaths;
 mod expand;
+mod foreign;
 mod messages;
 mod serve;
 
 pub(crate) use deaths::{DeathFlags, kills};
 pub(crate) use expand::expand;
+pub(crate) use foreign::{Foreign, ForeignFlags, with_port};
 pub(crate) use messages::MessageFlags;
 pub(crate) use serve::{App, LimitFlags, Policy, Serve, TcpFlags};
 
@@ -17,6 +19,7 @@ use crate::units::{
     OrAuto, OrOff, count, cpu_list, duration_or_off, positive_duration, rate, shards,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use halfopen_loadgen::plan::ServerPing;
 use halfopen_server::DriverKind;
 use halfopen_server::io_uring::Feature;
 use std::net::{IpAddr, SocketAddr};
@@ -50,7 +53,8 @@ pub(crate) enum Command {
     ///
     /// Starts a server as a process of its own, opens connections to it, kills some of them in
     /// several ways, and measures how soon the server finds the dead and what its heartbeats cost.
-    /// Writes a report with pictures into a folder of its own.
+    /// Writes a report with pictures into a folder of its own. With --server it starts others
+    /// instead, in turns, and writes one comparison.
     Lab(Box<Lab>),
     /// Open many connections to any WebSocket server, and measure
     ///
@@ -99,7 +103,7 @@ pub(crate) struct Lab {
     /// of each death
     #[arg(long)]
     pub quick: bool,
-    /// How often the same is done, each time with a report of its own
+    /// How often the same is done, each time with a report of its own; several servers take turns
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count::<1>)]
     pub repeat: u32,
     /// Seeds every random choice of the load
@@ -151,6 +155,9 @@ pub(crate) struct Lab {
     pub tcp: TcpFlags,
     #[command(flatten)]
     pub limits: LimitFlags,
+
+    #[command(flatten)]
+    pub foreign: ForeignFlags,
 
     /// The folder in which each run makes one of its own
     #[arg(short, long, value_name = "DIR", default_value = "results", help_heading = "Output")]
@@ -279,6 +286,15 @@ pub(crate) struct Cpus(pub Vec<usize>);
 
 pub(crate) fn cpus(text: &str) -> Result<Cpus, String> {
     cpu_list(text).map(Cpus)
+}
+
+impl From<Heartbeat> for ServerPing {
+    fn from(heartbeat: Heartbeat) -> Self {
+        match heartbeat.0 {
+            Some((interval, timeout)) => Self { interval: Some(interval), timeout },
+            None => Self { interval: None, timeout: Duration::ZERO },
+        }
+    }
 }
 
 fn heartbeat(text: &str) -> Result<Heartbeat, String> {

@@ -1,16 +1,15 @@
 //! A server of ours as a process of its own: started, listened to, watched, stopped.
 
 use crate::exit::Failure;
+use crate::tail::Tail;
 use halfopen_server::Stats;
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,7 +79,7 @@ impl ServerProcess {
     /// How it ended, if it has, though nobody asked it to; with its last words.
     pub(crate) fn died(&mut self) -> Option<Failure> {
         let status = self.child.try_wait().ok().flatten()?;
-        Some(self.obituary(status))
+        Some(obituary("the server process", status, &self.errors.last_words()))
     }
 
     /// Ends it, and takes over what it counted; none if it had to be killed.
@@ -109,25 +108,8 @@ impl ServerProcess {
             return Failure::run("the server did not begin to listen within 30 s")
                 .next("is the machine overloaded? `halfopen serve` alone shows where it hangs");
         }
-        let words = self.last_words();
+        let words = self.errors.last_words();
         Failure::run(format!("the server did not start: {}", words.trim_start_matches("error: ")))
-    }
-
-    fn obituary(&self, status: ExitStatus) -> Failure {
-        let words = self.last_words();
-        let failure = Failure::run(format!("the server process ended by itself: {status}"));
-        match words.is_empty() {
-            true => {
-                failure.next("it said nothing; was it killed (`dmesg` knows of the OOM killer)?")
-            }
-            false => failure.next(format!("its last words were\n{words}")),
-        }
-    }
-
-    fn last_words(&self) -> String {
-        // What it wrote may come after its end.
-        thread::sleep(Duration::from_millis(50));
-        self.errors.text()
     }
 
     fn stats(&self) -> Option<Stats> {
@@ -175,28 +157,12 @@ impl Announced {
     }
 }
 
-/// The last lines that somebody wrote.
-struct Tail(Arc<Mutex<VecDeque<String>>>);
-
-impl Tail {
-    fn of(stream: impl Read + Send + 'static) -> Self {
-        let tail = Self(Arc::default());
-        let kept = tail.0.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                let mut kept = kept.lock().expect("nobody panics with it");
-                kept.push_back(line);
-                if kept.len() > TAIL_LINES {
-                    kept.pop_front();
-                }
-            }
-        });
-        tail
-    }
-
-    fn text(&self) -> String {
-        let kept = self.0.lock().expect("nobody panics with it");
-        kept.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+/// What is said of a server that ended though nobody asked it to.
+pub(crate) fn obituary(who: &str, status: ExitStatus, last_words: &str) -> Failure {
+    let failure = Failure::run(format!("{who} ended by itself: {status}"));
+    match last_words.is_empty() {
+        true => failure.next("it said nothing; was it killed (`dmesg` knows of the OOM killer)?"),
+        false => failure.next(format!("its last words were\n{last_words}")),
     }
 }
 
@@ -213,7 +179,6 @@ fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 const TO_LISTEN: Duration = Duration::from_secs(30);
-const TAIL_LINES: usize = 20;
 
 #[cfg(test)]
 mod tests {

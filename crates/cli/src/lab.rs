@@ -1,5 +1,7 @@
 //! `lab`: server and load together, each on cores of its own, and a report at the end.
 
+mod servers;
+
 use crate::args::{Lab, LimitFlags, Policy, TcpFlags, kills};
 use crate::child::ServerProcess;
 use crate::choice::{choose, impatience};
@@ -24,6 +26,9 @@ use std::time::Duration;
 
 /// Runs the lab, as often as was asked for.
 pub(crate) fn run(flags: &Lab, json: bool, quiet: bool) -> Outcome {
+    if !flags.foreign.server.is_empty() {
+        return servers::run(flags, json, quiet);
+    }
     let lab = Resolved::of(flags)?;
     let thresholds = thresholds(&flags.thresholds.fail_if)?;
     check_out(&flags.out)?;
@@ -71,7 +76,9 @@ fn once(
     if let Some(admin) = &server.announced().admin {
         screen.note(&format!("metrics: {admin}/metrics"));
     }
-    let asked = lab.asked(flags, &server);
+    let url = format!("{}://{}/", lab.scheme(), server.announced().addr);
+    let ping = ServerPing { interval: lab.interval, timeout: lab.timeout };
+    let asked = lab.asked(flags, &url, Some(ping));
     let job = Job {
         plan: resolve(&asked).map_err(|e| plan_error(&e))?,
         driver: lab.load_driver,
@@ -178,7 +185,7 @@ impl Resolved {
         line.into_iter().map(OsString::from).collect()
     }
 
-    fn asked(&self, flags: &Lab, server: &ServerProcess) -> Asked {
+    fn asked(&self, flags: &Lab, url: &str, server_ping: Option<ServerPing>) -> Asked {
         let idle = if self.kills.is_empty() { DURATION_WITHOUT_DEATHS } else { Duration::ZERO };
         Asked {
             connections: self.connections,
@@ -197,11 +204,21 @@ impl Resolved {
             },
             kill_over: flags.deaths.kill_over,
             watch: self.watch,
-            server_ping: Some(ServerPing { interval: self.interval, timeout: self.timeout }),
+            server_ping,
             cpus: self.load_cpus.clone(),
             seed: flags.seed,
             cacert: self.identity.as_ref().map(Identity::cert),
-            ..Asked::new(&format!("{}://{}/", self.scheme(), server.announced().addr))
+            ..Asked::new(url)
+        }
+    }
+
+    /// Where server and load run, if they are kept apart.
+    fn cores(&self) -> String {
+        match &self.server_cpus[..] {
+            [] => String::new(),
+            cpus => {
+                format!(" on core {}, load on core {}", cpu_list(cpus), cpu_list(&self.load_cpus))
+            }
         }
     }
 
@@ -212,12 +229,7 @@ impl Resolved {
     /// What begins, in a line.
     fn say(&self, flags: &Lab, server: &ServerProcess) -> String {
         let said = server.announced();
-        let cores = match &self.server_cpus[..] {
-            [] => String::new(),
-            cpus => {
-                format!(" on core {}, load on core {}", cpu_list(cpus), cpu_list(&self.load_cpus))
-            }
-        };
+        let cores = self.cores();
         let ping = ping_words(self.interval, self.timeout);
         let policy = policy_name(flags.ping_policy);
         let shards = match said.shards {

@@ -72,10 +72,7 @@ fn asked(flags: &Load) -> Result<Asked, Failure> {
             OrAuto::Auto => Watch::Auto,
             OrAuto::Given(time) => Watch::For(time),
         },
-        server_ping: flags.server_ping.map(|ping| match ping.0 {
-            Some((interval, timeout)) => ServerPing { interval: Some(interval), timeout },
-            None => ServerPing { interval: None, timeout: Duration::ZERO },
-        }),
+        server_ping: flags.server_ping.map(ServerPing::from),
         sources: flags.source.clone(),
         shards: match flags.shards {
             OrAuto::Auto => None,

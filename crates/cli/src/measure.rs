@@ -187,7 +187,8 @@ pub(crate) fn plan_error(error: &PlanError) -> Failure {
     }
 }
 
-fn run_error(error: &RunError) -> Failure {
+/// Why a run could not begin or go on, with the exit status that fits.
+pub(crate) fn run_error(error: &RunError) -> Failure {
     match error {
         RunError::Cpu { .. } => Failure::usage(error.to_string()),
         _ => Failure::run(error.to_string()),

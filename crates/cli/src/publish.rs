@@ -2,11 +2,12 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::summary;
+use halfopen_loadgen::report::Histograms;
+use halfopen_loadgen::report::folder::{self, FolderError};
 use halfopen_loadgen::report::schema::{Report, Verdict};
-use halfopen_loadgen::report::{Histograms, folder};
 use halfopen_loadgen::threshold::Threshold;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where a report goes.
 pub(crate) struct Place<'a> {
@@ -32,12 +33,24 @@ pub(crate) fn check_out(out: &Path) -> Result<(), Failure> {
 /// It could not be written; even then it has been printed.
 pub(crate) fn publish(report: &Report, histograms: &Histograms, place: &Place<'_>) -> Outcome {
     let written = place.out.map(|out| folder::write(report, histograms, out, place.name));
+    tell(report, written.transpose(), place.json)
+}
+
+/// Shows a report as a table unless it is printed as JSON, and says where it was written.
+///
+/// # Errors
+/// It could not be written; even then it has been printed.
+pub(crate) fn tell(
+    report: &Report,
+    written: Result<Option<PathBuf>, FolderError>,
+    json: bool,
+) -> Outcome {
     // Of a run that came to nothing there is nothing to show.
-    if !place.json && report.figures.connections.opened > 0 {
+    if !json && report.figures.connections.opened > 0 {
         print(&summary::text(report))?;
     }
-    match written.transpose() {
-        Ok(Some(path)) if !place.json => {
+    match written {
+        Ok(Some(path)) if !json => {
             print(&format!("report: {}/report.html", path.display()))?;
         }
         Ok(_) => {}

@@ -1,5 +1,7 @@
 //! The table at the end of a run, for the terminal: 80 columns, the finding, where the rest is.
 
+mod servers;
+
 use crate::words::wrapped;
 use comfy_table::{CellAlignment, Table, presets};
 use halfopen_loadgen::death::Death;
@@ -11,14 +13,22 @@ use std::fmt::Write;
 /// What a run found out, in a few lines.
 pub(crate) fn text(report: &Report) -> String {
     let mut text = String::new();
-    if !report.figures.deaths.is_empty() {
-        let _ = writeln!(text, "{}\n", tidy(&deaths(report)));
+    if report.servers.is_empty() {
+        if !report.figures.deaths.is_empty() {
+            let _ = writeln!(text, "{}\n", tidy(&deaths(report)));
+        }
+        let _ = writeln!(text, "{}\n", tidy(&facts(report)));
+    } else {
+        text.push_str(&servers::tables(report));
     }
-    let _ = writeln!(text, "{}\n", tidy(&facts(report)));
     let _ = writeln!(text, "{}", wrapped(&report.finding, 0));
     for doubt in &report.doubts {
         let words = format!("{}. Try: {}.", doubt.message, doubt.hint);
         let _ = writeln!(text, "doubt: {}", wrapped(&words, "doubt: ".len()));
+    }
+    for skipped in &report.skipped {
+        let words = format!("{}: {}.", skipped.name, skipped.reason);
+        let _ = writeln!(text, "skipped: {}", wrapped(&words, "skipped: ".len()));
     }
     for limit in &report.thresholds {
         let value = limit.value.map_or("not measured".into(), significant);

@@ -78,8 +78,6 @@ const FLAGS_TO_COME: [&str; 10] = [
     "--closed-loop",
     "--window",
     "--plan",
-    "--server",
-    "--url",
     "--max-wait",
 ];
 
@@ -99,7 +97,6 @@ mod tests {
             "halfopen tune",
             "halfopen load ws://h --hello x",
             "halfopen load ws://h -H x",
-            "halfopen lab --server=x",
         ] {
             assert!(explained(line).contains("is not there yet"), "{line}");
         }

@@ -36,10 +36,16 @@ fn is_pid(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
 }
 
+/// `NAME=CMD`, where no flag begins.
+fn is_server(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(name, _)| name.starts_with(char::is_alphanumeric))
+}
+
 /// A flag of several values, and which of the words that follow belong to it.
 type Several = (&'static str, fn(&str) -> bool);
 
-const SEVERAL: [Several; 2] = [("--kill", is_kill), ("--server-pid", is_pid)];
+const SEVERAL: [Several; 3] =
+    [("--kill", is_kill), ("--server-pid", is_pid), ("--server", is_server)];
 
 #[cfg(test)]
 mod tests {
@@ -57,6 +63,8 @@ mod tests {
             ("load --kill fin=1 ws://h/?a=b", "load --kill fin=1 ws://h/?a=b"),
             ("load --kill=fin=1 mute=2 ws://h", "load --kill=fin=1 --kill mute=2 ws://h"),
             ("load --server-pid 1 2 ws://h", "load --server-pid 1 --server-pid 2 ws://h"),
+            ("lab --server a=x b=y -c1", "lab --server a=x --server b=y -c1"),
+            ("lab --server-ping a=1s/1s b=c", "lab --server-ping a=1s/1s b=c"),
             ("lab --kill", "lab --kill"),
             ("lab --seed 1", "lab --seed 1"),
         ];

@@ -175,7 +175,7 @@ fn child_of(pid: u32) -> Option<Pid> {
 }
 
 /// Whether the server, and so the run, has all its connections: they stand in the kernel's table.
-fn is_watching(server: Pid) -> bool {
+pub(crate) fn is_watching(server: Pid) -> bool {
     let table = fs::read_to_string(format!("/proc/{}/net/tcp", server.as_raw_pid())).unwrap();
     let listener = listening_port(server);
     let established = |line: &&str| {
@@ -207,7 +207,8 @@ fn listening_port(server: Pid) -> Option<String> {
     })
 }
 
-fn only_folder(out: &Path) -> PathBuf {
+/// The one thing that lies in `out`.
+pub(crate) fn only_folder(out: &Path) -> PathBuf {
     let mut folders = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path());
     let folder = folders.next().expect("there is a folder");
     assert_eq!(folders.next(), None);

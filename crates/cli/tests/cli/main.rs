@@ -14,6 +14,7 @@ mod promtool;
 mod refused;
 mod report;
 mod serve;
+mod servers;
 mod stopped;
 mod tls;
 mod wrong_use;

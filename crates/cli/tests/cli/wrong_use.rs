@@ -2,14 +2,20 @@ use crate::program::run;
 
 #[test]
 fn wrong_use_exits_2_and_says_what_is_allowed() {
-    let cases: [(&[&str], &str); 25] = [
+    let cases: [(&[&str], &str); 31] = [
         (&[], "Usage: halfopen"),
         (&["labb"], "is 'lab' meant?"),
         (&["probe", "ws://127.0.0.1/"], "'probe' is not there yet"),
         (&["tune"], "not there yet"),
         (&["calibrate"], "not there yet"),
-        (&["lab", "--server", "x=y"], "--server is not there yet"),
-        (&["lab", "--url=ws://127.0.0.1/"], "--url is not there yet"),
+        (&["lab", "--server", "x"], "allowed is NAME=COMMAND"),
+        (&["lab", "--server", "a b=y"], "allowed is NAME=COMMAND"),
+        (&["lab", "--server", "x=y", "x=z"], "two servers are called 'x'"),
+        (&["lab", "--server", "x=y", "--ping-interval=1s"], "cannot be used with"),
+        (&["lab", "--server", "x=y", "--url=http://127.0.0.1/"], "use ws://"),
+        (&["lab", "--server", "peer=y", "--url=pier=ws://[::1]/"], "is 'peer' meant?"),
+        (&["lab", "--server", "x=y", "--server-ping=20s"], "interval/timeout"),
+        (&["lab", "--server-start=1s"], "--server"),
         (&["load", "ws://127.0.0.1/", "-H", "A: b"], "-H is not there yet"),
         (&["load", "ws://127.0.0.1/", "--hello=x"], "--hello is not there yet"),
         (&["load", "wss://127.0.0.1/"], "wss:// is not there yet"),
