@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p halfopen-benches` runs the criterion benches; those of framing are
 //! [contests](contest) with other libraries, and `rivals-table` runs them in rounds and writes the
-//! [table]. Three programs measure the whole: `floor` is a pair of processes that exchange the bytes
+//! [table]; the program `peer` is an echo server of one of them, which `benches/peers/run` measures
+//! beside ours. Three programs measure the whole: `floor` is a pair of processes that exchange the bytes
 //! of heartbeats (or of an echo) and do nothing else, `heartbeat-cost` and `echo-floor` run it
 //! against the `halfopen` program in turns. `drivers-table` does the same work on each
 //! [driver](drivers), and writes the page. `watch-table` compares what each way of [watching] for
