@@ -5,6 +5,7 @@ pub mod death;
 pub mod observer;
 pub mod pacing;
 pub mod plan;
+pub mod probe;
 pub mod record;
 pub mod report;
 pub mod run;

@@ -28,6 +28,7 @@ mod output;
 mod traffic;
 
 pub use meter::{Meter, Snapshot};
+pub(crate) use opening::{answer_failure, connect_failure};
 pub use orders::{Order, Orders};
 
 use crate::death::DeathWatch;

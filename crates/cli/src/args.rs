@@ -7,12 +7,14 @@ mod deaths;
 mod expand;
 mod foreign;
 mod messages;
+mod probe;
 mod serve;
 
 pub(crate) use deaths::{DeathFlags, kills};
 pub(crate) use expand::expand;
 pub(crate) use foreign::{Foreign, ForeignFlags, with_port};
 pub(crate) use messages::MessageFlags;
+pub(crate) use probe::Probe;
 pub(crate) use serve::{App, LimitFlags, Policy, Serve, TcpFlags};
 
 use crate::units::{
@@ -61,6 +63,13 @@ pub(crate) enum Command {
     /// Opens connections, holds them, answers the server's pings, sends messages and pings if
     /// asked to, and can kill some of the connections. Writes files only with --out.
     Load(Box<Load>),
+    /// Find out what heartbeat a server has
+    ///
+    /// Tells who pings, how often, how long the server waits for an answer, whether traffic
+    /// suppresses pings, when the idle are ended, and how soon a silent death is found. Eight
+    /// connections, safe on a server in use: a word a second at most (or three an interval), and a
+    /// Close frame at the end. Ends as soon as everything is known.
+    Probe(Probe),
     /// Run the WebSocket server
     ///
     /// Prints one line on stdout when it listens. Ctrl-C or SIGTERM drains it: no new connections,
@@ -307,7 +316,7 @@ fn heartbeat(text: &str) -> Result<Heartbeat, String> {
 }
 
 /// A token of RFC 9110 §5.6.2, as subprotocols are.
-fn token(text: &str) -> Result<String, String> {
+pub(crate) fn token(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~, ".contains(c);
     if text.is_empty() || !text.chars().all(allowed) {
         return Err("allowed are names of letters, digits and !#$%&'*+-.^_`|~".into());
@@ -316,7 +325,7 @@ fn token(text: &str) -> Result<String, String> {
 }
 
 /// A field value that cannot smuggle in another field.
-fn field_value(text: &str) -> Result<String, String> {
+pub(crate) fn field_value(text: &str) -> Result<String, String> {
     if text.is_empty() || !text.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
         return Err("allowed are visible ASCII characters".into());
     }

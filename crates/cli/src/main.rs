@@ -1,4 +1,4 @@
-//! The one binary: `demo`, `lab`, `load`, `serve`, `report`, `doctor`.
+//! The one binary: `demo`, `lab`, `load`, `probe`, `serve`, `report`, `doctor`.
 //!
 //! Here the command line becomes a plan or a configuration, progress and findings become words,
 //! and every failure becomes a cause, a next step and an exit status. What is measured, and how,
@@ -20,6 +20,7 @@ mod live;
 mod load;
 mod log;
 mod measure;
+mod probe;
 mod publish;
 mod report;
 mod screen;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Doctor => doctor::run(cli.json),
         Command::Lab(flags) => lab::run(flags, cli.json, cli.quiet),
         Command::Load(flags) => load::run(flags, cli.json, cli.quiet),
+        Command::Probe(flags) => probe::run(flags, cli.json, cli.quiet),
         Command::Report(flags) => report::run(flags, cli.json, cli.quiet),
         Command::Serve(flags) => serve::run(flags, cli.json, cli.quiet),
     };

@@ -14,6 +14,7 @@ use halfopen_loadgen::report::{Observed, ObserverKind};
 use halfopen_loadgen::run::{Ended, Outcome, Progress, Run, RunError};
 use halfopen_loadgen::sample::{Gauges, Sampler, Samples, proc};
 use halfopen_server::DriverKind;
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread;
@@ -203,20 +204,27 @@ pub(crate) fn hopeless(outcome: &Outcome) -> Option<Failure> {
             Failure::run("the server took all connections with it")
                 .next("did it crash or restart? Its own log knows more"),
         ),
-        Ended::NoneOpened => Some(none_opened(outcome)),
+        Ended::NoneOpened => {
+            let tally = &outcome.tally;
+            let example = tally.failure_example.as_deref();
+            Some(none_opened(&outcome.plan.url, &tally.failed, example))
+        }
     }
 }
 
-fn none_opened(outcome: &Outcome) -> Failure {
-    let tally = &outcome.tally;
+/// Why not one connection could be opened, by the reasons and an example of what was answered.
+pub(crate) fn none_opened(
+    url: &str,
+    failed: &BTreeMap<String, u64>,
+    example: Option<&str>,
+) -> Failure {
     let reasons: Vec<String> =
-        tally.failed.iter().map(|(why, n)| format!("{n} {}", why.replace('_', " "))).collect();
-    let url = &outcome.plan.url;
+        failed.iter().map(|(why, n)| format!("{n} {}", why.replace('_', " "))).collect();
     let mut cause = format!("not one connection to {url} could be opened: {}", reasons.join(", "));
-    if let Some(example) = &tally.failure_example {
+    if let Some(example) = example {
         cause.push_str(&format!("; {example}"));
     }
-    let first = tally.failed.keys().next().map_or("", String::as_str);
+    let first = failed.keys().next().map_or("", String::as_str);
     Failure::run(cause).next(match first {
         "refused" => "nobody listens there: start the server (`halfopen serve`), or check the port",
         "unreachable" => "check the address and the way to it (`ip route get ADDRESS`)",

@@ -69,8 +69,8 @@ fn named(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-const COMMANDS_TO_COME: [&str; 3] = ["probe", "calibrate", "tune"];
-const FLAGS_TO_COME: [&str; 10] = [
+const COMMANDS_TO_COME: [&str; 2] = ["calibrate", "tune"];
+const FLAGS_TO_COME: [&str; 7] = [
     "--header",
     "--hello",
     "--reply",
@@ -78,7 +78,6 @@ const FLAGS_TO_COME: [&str; 10] = [
     "--closed-loop",
     "--window",
     "--plan",
-    "--max-wait",
 ];
 
 #[cfg(test)]
@@ -93,7 +92,7 @@ mod tests {
     #[test]
     fn what_is_to_come_is_called_so() {
         for line in [
-            "halfopen probe ws://h",
+            "halfopen calibrate",
             "halfopen tune",
             "halfopen load ws://h --hello x",
             "halfopen load ws://h -H x",
@@ -106,7 +105,7 @@ mod tests {
     fn an_unknown_command_is_answered_with_the_nearest_and_with_all() {
         let answer = explained("halfopen laod ws://h");
         assert!(answer.contains("is 'load' meant?"), "{answer}");
-        assert!(answer.contains("demo lab load serve report doctor"), "{answer}");
+        assert!(answer.contains("demo lab load probe serve report doctor"), "{answer}");
     }
 
     #[test]

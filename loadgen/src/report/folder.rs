@@ -73,6 +73,24 @@ pub fn write(
     Draft::begin(out)?.publish(report, histograms, name)
 }
 
+/// Writes `files`, by their names, into a folder of their own in `out`, called like that of a run
+/// that began at `started` (RFC 3339), and returns its path.
+///
+/// # Errors
+/// The disk is full, or nothing may be written there; then nothing is left behind.
+pub fn write_files(
+    files: &[(&str, String)],
+    started: &str,
+    out: &Path,
+    name: &str,
+) -> Result<PathBuf, FolderError> {
+    let draft = Draft::begin(out)?;
+    for (file, contents) in files {
+        draft.put(file.as_ref(), contents.as_bytes())?;
+    }
+    publish(started, &draft.hidden, out, name)
+}
+
 fn hidden(out: &Path) -> PathBuf {
     out.join(format!(".halfopen-{}", std::process::id()))
 }
@@ -129,7 +147,7 @@ impl Draft {
         name: &str,
     ) -> Result<PathBuf, FolderError> {
         fill(report, histograms, &self.hidden)?;
-        publish(report, &self.hidden, &self.out, name)
+        publish(&report.started, &self.hidden, &self.out, name)
     }
 }
 
@@ -171,15 +189,15 @@ pub fn json(report: &Report) -> String {
     pretty(report)
 }
 
-fn pretty(value: &impl serde::Serialize) -> String {
+pub(crate) fn pretty(value: &impl serde::Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("it is JSON");
     text.push('\n');
     text
 }
 
 /// Gives the finished folder its name, the first that is free.
-fn publish(report: &Report, hidden: &Path, out: &Path, name: &str) -> Result<PathBuf, FolderError> {
-    let date = report.started.split('T').next().unwrap_or_default();
+fn publish(started: &str, hidden: &Path, out: &Path, name: &str) -> Result<PathBuf, FolderError> {
+    let date = started.split('T').next().unwrap_or_default();
     let name = format!("{date}-{}", sanitized(name));
     let numbered = (2..).map(|n| format!("{name}-{n}"));
     for name in std::iter::once(name.clone()).chain(numbered) {

@@ -318,7 +318,7 @@ impl Swarm {
     }
 }
 
-fn connect_failure(cause: Cause) -> String {
+pub(crate) fn connect_failure(cause: Cause) -> String {
     let reason = match cause {
         Cause::NobodyListens => "refused",
         Cause::Unreachable => "unreachable",
@@ -332,7 +332,7 @@ fn connect_failure(cause: Cause) -> String {
     reason.into()
 }
 
-fn answer_failure(error: &ResponseError) -> String {
+pub(crate) fn answer_failure(error: &ResponseError) -> String {
     match error {
         ResponseError::Status { code, .. } => format!("status_{code}"),
         _ => "not_websocket".into(),

@@ -9,6 +9,7 @@ mod lab;
 mod load;
 mod log;
 mod operations;
+mod probe;
 mod program;
 mod promtool;
 mod refused;

@@ -5,7 +5,7 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
     let cases: [(&[&str], &str); 31] = [
         (&[], "Usage: halfopen"),
         (&["labb"], "is 'lab' meant?"),
-        (&["probe", "ws://127.0.0.1/"], "'probe' is not there yet"),
+        (&["probe", "ws://127.0.0.1/", "-c65"], "allowed are 1 to 64"),
         (&["tune"], "not there yet"),
         (&["calibrate"], "not there yet"),
         (&["lab", "--server", "x"], "allowed is NAME=COMMAND"),
@@ -45,7 +45,7 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
 
 #[test]
 fn help_fits_80_columns() {
-    for command in ["demo", "lab", "load", "serve", "report", "doctor"] {
+    for command in ["demo", "lab", "load", "probe", "serve", "report", "doctor"] {
         for flag in ["-h", "--help"] {
             let ran = run(&[command, flag]);
             assert_eq!(ran.status, Some(0));
