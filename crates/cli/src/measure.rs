@@ -233,7 +233,7 @@ pub(crate) fn none_opened(
         }
         "no_ports" => "give more addresses to come from with --source",
         "no_descriptors" => "raise the descriptor limit with `ulimit -n`",
-        "closed_in_handshake" | "reset_in_handshake" if outcome.plan.tls.is_some() => {
+        "closed_in_handshake" | "reset_in_handshake" if url.starts_with("wss:") => {
             "does it speak TLS on this port? `openssl s_client -connect HOST:PORT` shows it; else use ws://"
         }
         "tls" | "tls_certificate" => {
