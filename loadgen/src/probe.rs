@@ -34,10 +34,11 @@ pub use interval::Phase;
 pub use link::{Link, Progress};
 pub use verdict::{Pings, Verdict, Window};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Secure};
 use crate::run::RunError;
 use halfopen_driver::ring::Features;
 use halfopen_driver::{Config, Counters, DriverKind};
+use halfopen_tls::Tls;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -72,7 +73,7 @@ impl Running {
     /// and connect timeout matter.
     ///
     /// # Errors
-    /// A thread or a wake-up cannot be made.
+    /// A thread or a wake-up cannot be made, or the certificates to trust cannot be had.
     ///
     /// # Panics
     /// If there are more than [`CONNECTIONS_MAX`] connections or [`MESSAGE_MAX`] bytes of message.
@@ -90,9 +91,17 @@ impl Running {
             counters: Arc::<Counters>::default(),
             without: Features::NONE,
         };
+        let tls = plan.tls.as_ref().map(Secure::load).transpose()?;
         let mut probe = Probe::new(Arc::new(plan), settings, fastrand::u64(..), link.clone());
+        let driver = driver.resolve().driver;
         let run = move || {
-            let ran = driver.resolve().driver.run(&mut probe, config);
+            let ran = match tls {
+                None => driver.run(&mut probe, config),
+                Some(tls) => {
+                    let layer = Tls::client(&mut probe, tls);
+                    driver.run(&mut layer.telling(|probe, id, told| probe.heed(id, told)), config)
+                }
+            };
             (probe.into_findings(), ran)
         };
         let thread = std::thread::Builder::new()

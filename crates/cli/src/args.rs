@@ -9,6 +9,7 @@ mod foreign;
 mod messages;
 mod probe;
 mod serve;
+mod trust;
 
 pub(crate) use deaths::{DeathFlags, kills};
 pub(crate) use expand::expand;
@@ -16,6 +17,7 @@ pub(crate) use foreign::{Foreign, ForeignFlags, with_port};
 pub(crate) use messages::MessageFlags;
 pub(crate) use probe::Probe;
 pub(crate) use serve::{App, LimitFlags, Policy, Serve, TcpFlags};
+pub(crate) use trust::TrustFlags;
 
 use crate::units::{
     OrAuto, OrOff, count, cpu_list, duration_or_off, positive_duration, rate, shards,
@@ -202,12 +204,8 @@ pub(crate) struct Load {
     /// The Origin to send, as a browser would
     #[arg(long, value_name = "ORIGIN", value_parser = field_value)]
     pub origin: Option<String>,
-    /// Of wss://: the CAs to trust, a PEM file [default: those of this machine]
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    pub cacert: Option<PathBuf>,
-    /// Of wss://: accept any certificate
-    #[arg(long)]
-    pub insecure: bool,
+    #[command(flatten)]
+    pub trust: TrustFlags,
     /// What it runs on: auto, io-uring, tokio-uring, epoll
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = serve::driver)]
     pub driver: DriverKind,

@@ -51,8 +51,8 @@ pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
 
 fn asked(flags: &Load) -> Result<Asked, Failure> {
     Ok(Asked {
-        cacert: flags.cacert.clone(),
-        insecure: flags.insecure,
+        cacert: flags.trust.cacert.clone(),
+        insecure: flags.trust.insecure,
         connections: flags.connections,
         connect_rate: flags.connect_rate,
         connect_timeout: flags.connect_timeout,

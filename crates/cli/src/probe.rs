@@ -44,6 +44,8 @@ fn asked(flags: &Probe) -> Asked {
         connect_timeout: flags.connect_timeout,
         subprotocols: flags.subprotocol.iter().cloned().collect(),
         origin: flags.origin.clone(),
+        cacert: flags.trust.cacert.clone(),
+        insecure: flags.trust.insecure,
         ..Asked::new(&flags.url)
     }
 }

@@ -70,15 +70,8 @@ fn named(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 }
 
 const COMMANDS_TO_COME: [&str; 2] = ["calibrate", "tune"];
-const FLAGS_TO_COME: [&str; 7] = [
-    "--header",
-    "--hello",
-    "--reply",
-    "--beat",
-    "--closed-loop",
-    "--window",
-    "--plan",
-];
+const FLAGS_TO_COME: [&str; 7] =
+    ["--header", "--hello", "--reply", "--beat", "--closed-loop", "--window", "--plan"];
 
 #[cfg(test)]
 mod tests {

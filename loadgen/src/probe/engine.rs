@@ -13,6 +13,7 @@ use crate::swarm::{answer_failure, connect_failure};
 use bytes::BytesMut;
 use halfopen_driver::{Cause, ConnId, Engine, Event, Heard, Op, Token};
 use halfopen_proto::handshake::HeadLimits;
+use halfopen_tls::Notice;
 use halfopen_wheel::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -191,6 +192,17 @@ impl Probe {
             _ => {}
         }
         self.players[index].closed();
+    }
+
+    /// What the layer that speaks TLS below knows of a connection: it ends the one that has failed.
+    pub fn heed(&mut self, id: ConnId, notice: &Notice<'_>) {
+        let (Notice::Failed(failure), Some(index)) = (notice, self.index_of(id)) else { return };
+        if matches!(self.players[index].state, State::Handshaking { .. }) {
+            self.failure_example = Some(failure.to_string());
+            self.fail(failure.reason().into());
+            self.players[index].state = State::Parting;
+            self.players[index].give_up = None;
+        }
     }
 
     fn abort(&mut self, index: usize, ops: &mut Vec<Op>) {

@@ -1,6 +1,6 @@
 //! Flags of `probe`.
 
-use super::{field_value, serve, token};
+use super::{TrustFlags, field_value, serve, token};
 use crate::units::{count, positive_duration};
 use clap::Args;
 use halfopen_loadgen::probe::{CONNECTIONS_MAX, MESSAGE_MAX};
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Flags of `probe`.
 #[derive(Debug, Args)]
 pub(crate) struct Probe {
-    /// The server, as ws://host:port/path; an n in braces stands for the connection's number
+    /// The server, as ws://host:port/path or wss://…; an n in braces stands for the connection's number
     pub url: String,
     /// How many connections; with fewer than eight less can be told
     #[arg(short, long, value_name = "COUNT", default_value = "8", value_parser = connections)]
@@ -32,6 +32,8 @@ pub(crate) struct Probe {
     /// The Origin to send, as a browser would
     #[arg(long, value_name = "ORIGIN", value_parser = field_value)]
     pub origin: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustFlags,
     /// What it runs on: auto, io-uring, tokio-uring, epoll
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = serve::driver)]
     pub driver: DriverKind,

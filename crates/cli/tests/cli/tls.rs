@@ -97,6 +97,20 @@ fn a_certificate_that_is_not_trusted_is_refused_with_both_ways_out() {
 }
 
 #[test]
+fn a_probe_speaks_tls_and_names_a_certificate_that_it_does_not_trust() {
+    let identity = Identity::new();
+    let server = identity.serve(&["--ping-interval=600ms", "--ping-timeout=300ms"]);
+    let (url, cert) = (server.url_said(), identity.file("cert.pem"));
+    let ran = run(&["probe", url, "--cacert", &cert, "--json", "-q"]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert_eq!(ran.document()["pings"], "server");
+    assert_eq!(ran.document()["connections"]["opened"], 8);
+    let ran = run(&["probe", url, "--cacert", &Identity::new().file("cert.pem")]);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    assert!(ran.err.contains("8 tls certificate") && ran.err.contains("--insecure"), "{ran:?}");
+}
+
+#[test]
 fn who_speaks_plainly_to_tls_and_the_other_way_round_is_told() {
     let identity = Identity::new();
     let (secure, plain) = (identity.serve(&[]), Served::start(&["--drain=0s"]));
