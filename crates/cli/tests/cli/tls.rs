@@ -1,6 +1,6 @@
 //! TLS: both our ends with each other, with others' on the other side, and with those who speak none.
 
-use crate::program::{Ran, Served, run};
+use crate::program::{Ran, Served, is_spoilt, run};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustix::process::Signal;
 use std::fs;
@@ -162,17 +162,15 @@ fn files_and_flags_that_are_wrong_are_named() {
 fn the_lab_makes_a_certificate_of_its_own() {
     let out = tempfile::tempdir().unwrap();
     let place = out.path().to_str().unwrap();
-    let flags = ["lab", "--tls", "-c30", "--ping-interval=300ms", "--ping-timeout=2s", "--json"];
-    let kill = ["--kill", "reset=3", "fin=3", "--out", place];
+    let flags = ["lab", "--tls", "-c30", "--ping-interval=300ms", "--ping-timeout=1s", "--json"];
+    let kill = ["--kill", "freeze=3", "--out", place];
     let ran = run(&[&flags[..], &kill].concat());
     assert_eq!(ran.status, Some(0), "{ran:?}");
     let report = ran.document();
     assert_eq!(report["connections"]["opened"], 30);
     assert_eq!(report["plan"]["tls_trust"], "cacert");
     assert!(report["plan"]["url"].as_str().unwrap().starts_with("wss://127.0.0.1:"));
-    for death in ["reset", "fin"] {
-        assert_eq!(report["deaths"][death]["detected"], 3, "{report}");
-    }
+    assert!(report["deaths"]["freeze"]["detected"] == 3 || is_spoilt(&report), "{report}");
 }
 
 /// What runs a script of ours with OpenSSL in it.

@@ -18,7 +18,7 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["lab", "--server-start=1s"], "--server"),
         (&["load", "ws://127.0.0.1/", "-H", "A: b"], "-H is not there yet"),
         (&["load", "ws://127.0.0.1/", "--hello=x"], "--hello is not there yet"),
-        (&["load", "wss://127.0.0.1/"], "wss:// is not there yet"),
+        (&["load", "ws://127.0.0.1/", "--insecure"], "use wss://"),
         (&["load", "http://127.0.0.1/"], "use ws://"),
         (&["load", "127.0.0.1:9001"], "ws://127.0.0.1:9001"),
         (&["load", "ws://127.0.0.1/", "--kill", "vanish=1"], "not there yet"),

@@ -20,6 +20,8 @@ pub(super) fn all(report: &Report, curves: &Curves) -> Vec<Picture> {
 struct Left {
     entry: Entry,
     dashed: bool,
+    /// Of the line. The first are broader, so that they show below those that run over them.
+    width: u32,
     /// Seconds since death, and the percentage of the dead that the server still keeps.
     kept: Vec<(f64, f64)>,
     /// The same, whose sockets its kernel still holds.
@@ -48,6 +50,7 @@ impl Left {
         Some(Self {
             entry: entry(label, series_color(number)),
             dashed,
+            width: 4u32.saturating_sub(number as u32).max(2),
             kept: rest("detection", block.detected),
             held: rest("reclaim", block.reclaimed),
         })
@@ -68,7 +71,7 @@ impl Left {
         chart: &mut ChartContext<'a, DB, Cartesian2d<Axis, Axis>>,
         line: &[(f64, f64)],
     ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
-        let (points, style) = (line.iter().copied(), self.entry.color.stroke_width(2));
+        let (points, style) = (line.iter().copied(), self.entry.color.stroke_width(self.width));
         if self.dashed {
             chart.draw_series(DashedLineSeries::new(points, 6, 5, style))?;
         } else {
