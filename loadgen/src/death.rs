@@ -1,6 +1,7 @@
 //! The ways in which a peer can die.
 
 use crate::observer::Observer;
+use halfopen_driver::may_vanish;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::SocketAddr;
@@ -31,14 +32,30 @@ pub enum Death {
     Freeze,
     /// The program forgets its duty: reads on, never answers a ping.
     Mute,
+    /// The host is switched off, and is back at once: it knows of no connection, says nothing by
+    /// itself, and answers the next packet with RST. Wants CAP_NET_ADMIN.
+    Vanish,
     /// Cable, NAT, radio: nothing arrives any more, not even an acknowledgement leaves.
     Blackhole,
 }
 
 impl Death {
     /// Every way, in the order of reports.
-    pub const ALL: [Self; 6] =
-        [Self::Close, Self::Fin, Self::Reset, Self::Freeze, Self::Mute, Self::Blackhole];
+    pub const ALL: [Self; 7] = [
+        Self::Close,
+        Self::Fin,
+        Self::Reset,
+        Self::Freeze,
+        Self::Mute,
+        Self::Vanish,
+        Self::Blackhole,
+    ];
+
+    /// Those that this process may cause.
+    pub fn possible() -> Vec<Self> {
+        let may_vanish = may_vanish();
+        Self::ALL.into_iter().filter(|&death| may_vanish || death != Self::Vanish).collect()
+    }
 
     /// The name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -48,6 +65,7 @@ impl Death {
             Self::Reset => "reset",
             Self::Freeze => "freeze",
             Self::Mute => "mute",
+            Self::Vanish => "vanish",
             Self::Blackhole => "blackhole",
         }
     }
@@ -60,19 +78,31 @@ impl Death {
             Self::Reset => "the program is killed with data unread",
             Self::Freeze => "the program hangs",
             Self::Mute => "the program forgets its duty",
+            Self::Vanish => "the host reboots",
             Self::Blackhole => "cable, NAT, radio",
         }
     }
 
-    /// Whether TCP tells the server nothing, so that only a heartbeat can find it.
+    /// Whether TCP tells the server nothing by itself, so that only a heartbeat can find it.
     pub const fn is_silent(self) -> bool {
-        matches!(self, Self::Freeze | Self::Mute | Self::Blackhole)
+        matches!(self, Self::Freeze | Self::Mute | Self::Vanish | Self::Blackhole)
+    }
+
+    /// Whether whatever is sent to it is answered with RST: then a ping finds it, and no timeout has
+    /// to pass.
+    pub const fn answers_with_reset(self) -> bool {
+        matches!(self, Self::Vanish)
+    }
+
+    /// Whether it is found when a ping was not answered for the timeout, and not before.
+    pub const fn is_left_to_the_timeout(self) -> bool {
+        self.is_silent() && !self.answers_with_reset()
     }
 
     /// Whether nothing is left that could acknowledge a segment, so that TCP's own timers find it too
     /// where they are set.
     pub const fn takes_the_host(self) -> bool {
-        matches!(self, Self::Blackhole)
+        matches!(self, Self::Vanish | Self::Blackhole)
     }
 }
 

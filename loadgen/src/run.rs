@@ -88,6 +88,11 @@ pub enum RunError {
     /// TLS cannot be spoken as it was asked for.
     #[error(transparent)]
     Tls(#[from] halfopen_tls::Error),
+    /// Connections are to vanish, and this process may not.
+    #[error(
+        "`vanish` wants CAP_NET_ADMIN, which this process does not have; `blackhole` needs no privilege and is as silent"
+    )]
+    MayNotVanish,
     /// Another error of the kernel, and what was being done.
     #[error("{doing}: {error}")]
     Os {

@@ -34,5 +34,7 @@ pub use seam::{
     CHUNK_MAX, Cause, Chunk, ConnId, Ends, Engine, Event, Heard, INDEX_MAX, Op, Opening, Severance,
     Token,
 };
+#[cfg(target_os = "linux")]
+pub use socket::may_vanish;
 pub use turns::{TURN_NS, Turns};
 pub use waker::{WakeSource, Waker};

@@ -235,6 +235,11 @@ pub enum Severance {
     Drop,
     /// Packets arrive again.
     Undrop,
+    /// The host forgets the connection at once, as one does that is switched off: not a packet
+    /// leaves, and the peer's next one is answered with RST (TCP_REPAIR, then close). `Closed` with
+    /// [`Cause::Aborted`] follows. Wants CAP_NET_ADMIN ([`may_vanish`](crate::may_vanish)); without
+    /// it the peer is told at once, as by an [`Op::Abort`].
+    Vanish,
 }
 
 /// Wire bytes on their way.

@@ -143,13 +143,29 @@ pub(crate) fn ends(socket: &OwnedFd) -> Option<Ends> {
 
 /// Drops, or no longer drops, what arrives. Both options are set, because a socket of IPv6 may
 /// speak IPv4; the one that does not fit the socket is refused, and that is all right.
+///
+/// One that is to vanish is only made ready for it: what ends it afterwards says nothing to the peer.
 pub(crate) fn sever(socket: &OwnedFd, how: Severance) {
     let hops = match how {
         Severance::Drop => 255,
         Severance::Undrop => 0,
+        // Where it is refused, the end is an abort like any other.
+        Severance::Vanish => return drop(repair(socket)),
     };
     let _ = set_option(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MINTTL, hops);
     let _ = set_option(socket.as_raw_fd(), libc::IPPROTO_IPV6, IPV6_MINHOPCOUNT, hops);
+}
+
+/// Whether this process may make a connection vanish ([`Severance::Vanish`]): whether it has
+/// CAP_NET_ADMIN in the user namespace of its network.
+pub fn may_vanish() -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None);
+    socket.is_ok_and(|socket| repair(&socket.into()).is_ok())
+}
+
+/// Puts a socket into the state in which its connection is taken down without a word.
+fn repair(socket: &OwnedFd) -> io::Result<()> {
+    set_option(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_REPAIR, 1)
 }
 
 /// `linux/in6.h`.

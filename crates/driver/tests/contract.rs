@@ -56,3 +56,26 @@ const SMALL: Options = Options {
 fn quiet_after<E: Engine>(time: Duration, engine: &mut E, config: Config) -> Result<(), Error> {
     run_with(engine, config, Options { quiet: time, ..Options::default() })
 }
+
+/// Run by a thread that has given its CAP_NET_ADMIN away, if it ever had it.
+fn without_privilege(check: impl FnOnce() + Send + 'static) {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let unprivileged = move || {
+        let mut sets = capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::NET_ADMIN);
+        set_capabilities(None, sets).unwrap();
+        check();
+    };
+    let outcome = std::thread::spawn(unprivileged).join();
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+#[test]
+fn a_vanish_that_is_refused_is_an_abort_on_each_driver() {
+    use halfopen_sim::contract::cases::silence::a_vanish_that_is_refused_is_an_abort as refused;
+    without_privilege(|| {
+        refused(&Threads::new(halfopen_driver::tokio::run));
+        refused(&Threads::new(halfopen_driver::epoll::run));
+        refused(&Threads::new(on_ring));
+    });
+}

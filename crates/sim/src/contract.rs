@@ -69,6 +69,7 @@ macro_rules! contract_suite {
                 silence::a_mute_peer_is_found_by_a_driver_that_is_never_dry,
                 silence::a_mute_peer_is_found_where_each_event_takes_long,
                 silence::severed_and_restored_it_goes_on,
+                silence::a_vanished_connection_is_silent_until_it_is_spoken_to,
                 telling::a_probe_tells_what_is_not_acknowledged,
                 telling::both_ends_are_located_alike,
                 stopping::a_stop_closes_what_is_open,

@@ -5,6 +5,7 @@ use super::prediction::Prediction;
 use super::schema::{DeathBlock, ObserverKind, PredictedBlock};
 use crate::death::Death;
 use crate::observer::Sighting;
+use crate::plan::ServerPing;
 use crate::record::Victim;
 use crate::stats::{Ks, MS, Summary};
 use halfopen_wheel::Instant;
@@ -140,13 +141,21 @@ impl Deaths<'_> {
         if !self.is_left_to_the_heartbeat(input) {
             return None;
         }
-        Prediction::new(input.plan.server_ping?, input.restarts_per_s())
+        Prediction::new(self.heartbeat(input)?, input.restarts_per_s())
+    }
+
+    /// The server's heartbeat as far as this death has to wait for it: a host that answers with RST
+    /// is found by the ping itself.
+    fn heartbeat(&self, input: &Input<'_>) -> Option<ServerPing> {
+        let ping = input.plan.server_ping?;
+        let timeout = if self.death.answers_with_reset() { Duration::ZERO } else { ping.timeout };
+        Some(ServerPing { timeout, ..ping })
     }
 
     /// Detection, minus (last ping that the victim answered + interval + timeout); negative where
     /// the server was too soon.
     fn residuals(&self, input: &Input<'_>) -> Option<Vec<f64>> {
-        let ping = input.plan.server_ping?;
+        let ping = self.heartbeat(input)?;
         let patience = ping.interval? + ping.timeout;
         let residual = |outcome: &Outcome<'_>| {
             let due = outcome.victim.answered? + patience;
@@ -156,7 +165,7 @@ impl Deaths<'_> {
     }
 
     fn lateness(&self, input: &Input<'_>) -> Option<Summary> {
-        let server = input.server.as_ref().filter(|_| self.death.is_silent())?;
+        let server = input.server.as_ref().filter(|_| self.death.is_left_to_the_timeout())?;
         Some(Summary::of_histogram(&server.lateness_ns, MS))
     }
 

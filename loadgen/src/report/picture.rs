@@ -198,9 +198,10 @@ fn horizon(report: &Report) -> f64 {
 }
 
 fn prediction_curve(report: &Report, block: &PredictedBlock) -> Option<Vec<(f64, f64)>> {
-    let (interval, timeout) = report.ping_ms()?;
+    let (interval, _) = report.ping_ms()?;
     let ms = |ms: f64| Duration::from_secs_f64(ms / 1e3);
-    let ping = ServerPing { interval: Some(ms(interval)), timeout: ms(timeout) };
+    // The soonest is the timeout, where the death has to wait for that.
+    let ping = ServerPing { interval: Some(ms(interval)), timeout: ms(block.min_ms) };
     let prediction = Prediction::with_median(ping, block.p50_ms)?;
     let steps = 0..=100;
     let curve = steps.map(|step| {

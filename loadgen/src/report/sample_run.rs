@@ -157,7 +157,7 @@ fn dead(death: Death, port: u16, random: &mut fastrand::Rng) -> (Victim, Sightin
     let killed = at(11.5);
     let age = Duration::from_secs_f64(5.0 * random.f64());
     let late = Duration::from_secs_f64(0.008 * random.f64());
-    let found = if death.is_silent() {
+    let found = if death.is_left_to_the_timeout() {
         killed + Duration::from_secs(8) - age + late
     } else {
         killed + late

@@ -1,12 +1,12 @@
 //! One thread a shard: a core, a driver, a swarm.
 
 use super::{DriverTotals, RunError};
-use crate::death::DeathWatch;
+use crate::death::{Death, DeathWatch};
 use crate::plan::{Plan, Secure, raise_descriptor_limit};
 use crate::record::Tally;
 use crate::swarm::{Links, Meter, Order, Orders, Swarm};
 use halfopen_driver::ring::Features;
-use halfopen_driver::{Config, Counters, DriverKind, Error, Waker};
+use halfopen_driver::{Config, Counters, DriverKind, Error, Waker, may_vanish};
 use halfopen_tls::{ClientTls, Tls};
 use halfopen_wheel::Instant;
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -36,6 +36,7 @@ impl Threads {
         watch: &Arc<dyn DeathWatch>,
     ) -> Result<Self, RunError> {
         check_descriptors(plan, driver)?;
+        check_privilege(plan)?;
         check_cpus(&plan.cpus)?;
         let tls = plan.tls.as_ref().map(Secure::load).transpose()?;
         let mut threads = Self(Vec::new());
@@ -143,6 +144,11 @@ fn check_descriptors(plan: &Plan, driver: DriverKind) -> Result<(), RunError> {
         return Err(RunError::Descriptors { wanted, limit });
     }
     Ok(())
+}
+
+fn check_privilege(plan: &Plan) -> Result<(), RunError> {
+    let vanish = plan.kills.iter().any(|kill| kill.death == Death::Vanish && kill.count > 0);
+    if vanish && !may_vanish() { Err(RunError::MayNotVanish) } else { Ok(()) }
 }
 
 /// Tries each core on a thread that ends at once, so that a wrong one is told before the run.

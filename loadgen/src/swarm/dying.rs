@@ -136,6 +136,7 @@ impl Swarm {
                 self.ledger.end_seen();
                 ops.push(Op::Abort { id });
             }
+            Death::Vanish => ops.push(Op::Sever { id, how: Severance::Vanish }),
             Death::Freeze => ops.push(Op::Pause { id }),
             Death::Mute => {}
             Death::Blackhole => ops.push(Op::Sever { id, how: Severance::Drop }),
@@ -162,7 +163,7 @@ impl Swarm {
                     ops.push(Op::Shutdown { id });
                 }
             }
-            Death::Reset | Death::Freeze | Death::Mute | Death::Blackhole => {}
+            Death::Reset | Death::Freeze | Death::Mute | Death::Vanish | Death::Blackhole => {}
         }
     }
 

@@ -65,3 +65,29 @@ fn assert_found_in_time(victim: &Victim, sightings: &[Sighting]) {
     assert!(detected > earliest, "{victim:?} {seen:?}");
     assert!(detected > victim.killed, "{victim:?} {seen:?}");
 }
+
+/// The host answers the next ping with RST.
+#[test]
+fn the_vanished_are_found_by_the_ping_and_not_by_the_timeout() {
+    if !halfopen_driver::may_vanish() {
+        return eprintln!("SKIPPED: nothing vanishes without CAP_NET_ADMIN");
+    }
+    on_each_driver(|driver| {
+        let kills = vec![(Death::Vanish, Amount::Count(30))];
+        let asked = Asked { connections: 60, kills, ..Asked::new("") };
+        let (outcome, sightings) = run(driver, asked);
+        assert_eq!(outcome.ended, Ended::Complete);
+        let tally = outcome.tally;
+        assert_eq!((tally.living_at_end, tally.victims.len(), tally.losses.len()), (30, 30, 0));
+        let mut soon = 0;
+        for victim in &tally.victims {
+            let seen = sightings.iter().find(|seen| seen.client == victim.local).unwrap();
+            let detected = seen.detected.unwrap_or_else(|| panic!("{victim:?} {seen:?}"));
+            // No RST came out of the death itself: the next ping is due an interval after the last.
+            assert!(detected > victim.answered.unwrap() + INTERVAL / 2, "{victim:?} {seen:?}");
+            soon += u32::from(detected < victim.answered.unwrap() + TIMEOUT);
+            assert!(seen.reclaimed.is_some(), "{seen:?}");
+        }
+        assert!(soon >= 25, "{soon} of 30 were found before a timeout could have passed");
+    });
+}

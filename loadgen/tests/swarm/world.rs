@@ -327,6 +327,10 @@ impl World {
                 self.links[link].peer.seen.reset = Some(self.now);
                 self.soon(Happening::Closed(id, Cause::Aborted));
             }
+            Op::Sever { how: Severance::Vanish, .. } => {
+                self.links[link].open = false;
+                self.soon(Happening::Closed(id, Cause::Aborted));
+            }
             Op::Sever { how, .. } => self.links[link].dropping = how == Severance::Drop,
             Op::Locate { .. } => {
                 let local = SocketAddr::from(([127, 0, 0, 1], 40_000 + link as u16));

@@ -10,12 +10,13 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Deaths")]
 pub(crate) struct DeathFlags {
-    /// How many die in which way: close fin reset freeze mute blackhole; or none
+    /// How many die in which way: close fin reset freeze mute vanish blackhole, or none
     ///
     /// close: leaves politely. fin: the program ends. reset: the program is killed with data
-    /// unread. freeze: the program hangs. mute: it reads on and never answers a ping. blackhole:
-    /// cable, NAT or radio is gone, and nothing arrives any more. Several may follow each other:
-    /// --kill fin=10 freeze=5%. If nothing is said, load kills nobody, and lab kills blackhole=1000
+    /// unread. freeze: the program hangs. mute: it reads on and never answers a ping. vanish: the
+    /// host reboots, and answers the next ping with RST (wants CAP_NET_ADMIN). blackhole: cable,
+    /// NAT or radio is gone, and nothing arrives any more. Several may follow each other: --kill
+    /// fin=10 freeze=5%. If nothing is said, load kills nobody, and lab kills blackhole=1000
     /// freeze=1000 fin=100 reset=100 close=100.
     #[arg(long, value_name = "KIND=COUNT|SHARE", value_parser = kill)]
     pub kill: Vec<KillAmount>,
@@ -56,9 +57,6 @@ fn kill(text: &str) -> Result<KillAmount, String> {
 }
 
 fn unknown_death(kind: &str) -> String {
-    if kind == "vanish" {
-        return "vanish is not there yet; blackhole needs no privilege and is as silent".into();
-    }
     let names = Death::ALL.map(Death::name);
     let meant = nearest(kind, names).map_or(String::new(), |near| format!(" (is '{near}' meant?)"));
     format!("no death is called '{kind}'{meant}: allowed are {}", names.join(" "))
@@ -117,9 +115,9 @@ mod tests {
         let cases = [
             ("frezze=10", "'freeze' meant?"),
             ("blackhole", "KIND=COUNT"),
-            ("vanish=10", "not there yet"),
+            ("vansh=10", "'vanish' meant?"),
             ("fin=lots", "not a count"),
-            ("zzz=1", "allowed are close fin reset freeze mute blackhole"),
+            ("zzz=1", "allowed are close fin reset freeze mute vanish blackhole"),
         ];
         for (text, words) in cases {
             let error = kill(text).unwrap_err();

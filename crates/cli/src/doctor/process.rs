@@ -46,9 +46,11 @@ pub(super) fn privilege() -> Finding {
             "privilege",
             "no CAP_NET_ADMIN: no TCP_REPAIR, so no host can vanish; every other death works without",
         )
-        .more("sudo setcap cap_net_admin+ep \"$(command -v halfopen)\""),
+        .more(ADMIN),
     }
 }
+
+pub(super) const ADMIN: &str = "sudo setcap cap_net_admin+ep \"$(command -v halfopen)\"";
 
 /// As root, in the shell that starts the program.
 pub(super) const DESCRIPTORS: &str = "ulimit -n 1048576";

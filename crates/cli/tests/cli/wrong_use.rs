@@ -21,7 +21,7 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["load", "ws://127.0.0.1/", "--insecure"], "use wss://"),
         (&["load", "http://127.0.0.1/"], "use ws://"),
         (&["load", "127.0.0.1:9001"], "ws://127.0.0.1:9001"),
-        (&["load", "ws://127.0.0.1/", "--kill", "vanish=1"], "not there yet"),
+        (&["load", "ws://127.0.0.1/", "--kill", "vansh=1"], "'vanish' meant?"),
         (&["load", "ws://127.0.0.1/", "--kill", "frezze=1"], "'freeze' meant?"),
         (&["load", "ws://127.0.0.1/", "-c", "5", "--kill", "fin=6"], "6 victims of 5"),
         (&["load", "ws://127.0.0.1/", "--server-pid", "999999999"], "no such process"),

@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::news::{News, Waiting};
 use super::poll::{Key, Mask, Poll};
 use crate::table::Table;
-use crate::{Cause, Config, ConnId, Counters, Error, INDEX_MAX, Op, WakeSource, socket};
+use crate::{Cause, Config, ConnId, Counters, Error, INDEX_MAX, Op, Severance, WakeSource, socket};
 use halfopen_wheel::{Instant, clock};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -96,6 +96,9 @@ impl Driver {
                 if let Some(connection) = self.table.open(id) {
                     self.counters.syscalls.add(2);
                     socket::sever(&connection.socket, how);
+                    if how == Severance::Vanish {
+                        self.end(id, Cause::Aborted);
+                    }
                 }
             }
             Op::Stop => self.stopped = true,

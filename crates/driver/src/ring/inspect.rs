@@ -32,10 +32,16 @@ impl Driver {
         let Some(slot) = self.open_slot(id) else { return };
         if let Some(socket) = self.queue.by_hand(slot) {
             self.counters.syscalls.add(2);
-            return socket::sever(socket, how);
+            socket::sever(socket, how);
+        } else if how == Severance::Vanish {
+            self.queue.set_repair(slot);
+        } else {
+            let v6 = self.table.at(id).is_some_and(|connection| connection.v6);
+            self.queue.set_min_ttl(slot, v6, how == Severance::Drop);
         }
-        let v6 = self.table.at(id).is_some_and(|connection| connection.v6);
-        self.queue.set_min_ttl(slot, v6, how == Severance::Drop);
+        if how == Severance::Vanish {
+            self.abort(id);
+        }
     }
 
     /// Where a connection is that has not ended.

@@ -7,7 +7,9 @@ use super::ops::{Ops, Tag};
 use super::silence::Silence;
 use super::timers::Timers;
 use crate::table::Table;
-use crate::{CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Op, Token, WakeSource, socket};
+use crate::{
+    CHUNK_MAX, Config, ConnId, Counters, Engine, Event, Op, Severance, Token, WakeSource, socket,
+};
 use halfopen_wheel::{Instant, clock};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -350,7 +352,12 @@ impl Driver {
             Op::Locate { .. } => self.ops.later(Tag::Locate(id)),
             Op::Shutdown { .. } => connection.shut_down(),
             Op::Abort { .. } => connection.end(id, crate::Cause::Aborted, &self.ops),
-            Op::Sever { how, .. } => socket::sever(&connection.socket, how),
+            Op::Sever { how, .. } => {
+                socket::sever(&connection.socket, how);
+                if how == Severance::Vanish {
+                    connection.end(id, crate::Cause::Aborted, &self.ops);
+                }
+            }
             Op::Accept(_) | Op::Connect { .. } | Op::Cancel(_) | Op::Stop => {}
         }
     }

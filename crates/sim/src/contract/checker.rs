@@ -1,5 +1,7 @@
 use bytes::Bytes;
-use halfopen_driver::{CHUNK_MAX, Chunk, ConnId, Engine, Event, Heard, Op, Opening, Token};
+use halfopen_driver::{
+    CHUNK_MAX, Chunk, ConnId, Engine, Event, Heard, Op, Opening, Severance, Token,
+};
 use halfopen_wheel::Instant;
 use std::collections::BTreeSet;
 
@@ -203,7 +205,9 @@ impl<E: Engine> Checker<E> {
             }
             Op::Send { id, chunk } => self.check_send(*id, chunk),
             Op::Shutdown { id } => self.open_slot(*id, |slot| slot.shutdown = true),
-            Op::Abort { id } => self.open_slot(*id, |slot| slot.aborted = true),
+            Op::Abort { id } | Op::Sever { id, how: Severance::Vanish } => {
+                self.open_slot(*id, |slot| slot.aborted = true);
+            }
             Op::Probe { id } => self.open_slot(*id, |slot| slot.probes += 1),
             Op::Locate { id } => self.open_slot(*id, |slot| slot.locates += 1),
             Op::Stop => self.stopped = true,

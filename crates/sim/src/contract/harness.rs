@@ -33,6 +33,9 @@ pub trait Harness {
     /// Runs the nodes until all have stopped.
     fn run(&self, nodes: Vec<Node>);
 
+    /// Whether a connection may vanish (`Severance::Vanish`).
+    fn may_vanish(&self) -> bool;
+
     /// How many connections the churn opens and closes.
     fn churn(&self) -> u32;
 
@@ -213,6 +216,10 @@ impl Harness for Threads {
         }
     }
 
+    fn may_vanish(&self) -> bool {
+        halfopen_driver::may_vanish()
+    }
+
     fn churn(&self) -> u32 {
         asked_churn().unwrap_or(self.churn)
     }
@@ -329,6 +336,10 @@ impl Harness for Simulated {
         drop(world);
         drop(shims);
         engines.iter().for_each(Checker::finish);
+    }
+
+    fn may_vanish(&self) -> bool {
+        true
     }
 
     fn churn(&self) -> u32 {

@@ -154,6 +154,10 @@ impl World<'_> {
 
     fn sever(&mut self, host: usize, id: ConnId, how: Severance) {
         let Some(sock) = self.hosts[host].live(id).and_then(|slot| slot.sock) else { return };
+        if how == Severance::Vanish {
+            self.net.vanish(sock);
+            return self.abort(host, id);
+        }
         self.net.set_deaf(sock, how == Severance::Drop);
     }
 

@@ -184,6 +184,11 @@ impl Net {
         }
     }
 
+    /// Everything is forgotten, and nobody is told; an abort that follows finds nothing.
+    pub(super) fn vanish(&mut self, id: u64) {
+        self.socks.remove(&id);
+    }
+
     /// Packets arrive again, or no longer.
     pub(super) fn set_deaf(&mut self, id: u64, deaf: bool) {
         if let Some(sock) = self.socks.get_mut(&id) {

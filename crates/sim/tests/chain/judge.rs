@@ -2,10 +2,12 @@
 
 use crate::play::{Case, Played, RAMP, TICK};
 use crate::spy::Seen;
+use halfopen_driver::Cause;
 use halfopen_loadgen::death::Death;
 use halfopen_loadgen::record::Victim;
 use halfopen_server::{End, Heartbeat, Policy};
 use halfopen_wheel::Instant;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A rule that was broken, in words.
@@ -46,6 +48,10 @@ impl Case {
         let Some(heartbeat) = self.heartbeat else { return self.nobody_was_found(played) };
         for seen in &played.seen {
             match victim_of(played, seen) {
+                Some(victim) if victim.death.answers_with_reset() => {
+                    self.was_refused_on_time(seen, victim, &heartbeat)
+                        .map_err(|why| format!("{why}\n{victim:?}\n{seen:?}"))?;
+                }
                 Some(victim) if victim.death.is_silent() => {
                     self.was_found_on_time(seen, &heartbeat)
                         .map_err(|why| format!("{why}\n{victim:?}\n{seen:?}"))?;
@@ -110,6 +116,20 @@ impl Case {
         Ok(())
     }
 
+    /// Its host answers the next ping with RST. But for whoever vanished with an answer that was lost
+    /// and will not be sent again: nothing is sent to it until the timeout.
+    fn was_refused_on_time(&self, seen: &Seen, victim: &Victim, heartbeat: &Heartbeat) -> Verdict {
+        let Some((at, cause)) = seen.closed else { return Err("never found".into()) };
+        if cause == Cause::Aborted {
+            return self.was_found_on_time(seen, heartbeat);
+        }
+        hold!(cause == Cause::Reset, "ended by {cause:?}");
+        let latest = heartbeat.interval + self.allowance(heartbeat.timeout);
+        let after = at.saturating_since(victim.killed);
+        hold!(after <= latest, "found {after:?} after its death");
+        Ok(())
+    }
+
     /// Aborted when the timeout of the one unanswered ping had passed, and soon after; and that ping
     /// came an interval after the last answered one, not sooner and not much later.
     fn was_found_on_time(&self, seen: &Seen, heartbeat: &Heartbeat) -> Verdict {
@@ -168,9 +188,14 @@ fn victim_of<'a>(played: &'a Played, seen: &Seen) -> Option<&'a Victim> {
     seen.peer.and_then(|peer| victims.iter().find(|victim| victim.local == peer))
 }
 
-/// How many of the victims only a heartbeat can find.
-pub(crate) fn silent(kills: &[(Death, u32)]) -> u64 {
-    kills.iter().filter(|(death, _)| death.is_silent()).map(|&(_, count)| u64::from(count)).sum()
+/// How many of the victims are found when a timeout has passed: those who have to wait for it, and
+/// some of the vanished.
+pub(crate) fn silent(kills: &[(Death, u32)]) -> RangeInclusive<u64> {
+    let count = |which: fn(Death) -> bool| {
+        let counted = kills.iter().filter(|(death, _)| which(*death));
+        counted.map(|&(_, count)| u64::from(count)).sum()
+    };
+    count(Death::is_left_to_the_timeout)..=count(Death::is_silent)
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -58,7 +58,7 @@ fn many_seeds_of_server_and_load_generator() {
     each_seed(250, |seed| {
         let case = Case::seeded(seed);
         let played = holds(&case);
-        assert_eq!(played.stats.ended(End::Silent), silent(&case.kills), "{case:?}");
+        assert!(silent(&case.kills).contains(&played.stats.ended(End::Silent)), "{case:?}");
     });
 }
 

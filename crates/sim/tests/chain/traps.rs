@@ -107,8 +107,9 @@ fn with_pings_every_kind_of_death_is_found_on_time() {
         let kills = Death::ALL.map(|death| (death, 4)).to_vec();
         let played = holds(&Case { kills, ..Case::calm(40, interval, timeout) });
         assert_eq!(played.stats.ended(End::Silent), 12);
-        assert_eq!(played.stats.ended(End::Closed), 4 + 16, "the polite, and the living at last");
+        assert_eq!(played.stats.ended(End::Closed), 4 + 12, "the polite, and the living at last");
         assert_eq!(played.stats.ended(End::Fin), 4);
+        assert_eq!(played.stats.ended(End::Reset), 4 + 4, "the killed, and the vanished");
     }
 }
 

@@ -22,9 +22,12 @@ pub(super) const GREEN: RGBColor = RGBColor(43, 138, 62);
 const RED: RGBColor = RGBColor(201, 42, 42);
 const PURPLE: RGBColor = RGBColor(112, 72, 232);
 const TEAL: RGBColor = RGBColor(11, 124, 133);
+const BROWN: RGBColor = RGBColor(133, 87, 62);
+const PINK: RGBColor = RGBColor(194, 37, 122);
+const OLIVE: RGBColor = RGBColor(102, 117, 17);
 
 /// By day, and by night.
-const NIGHT: [(RGBColor, &str); 10] = [
+const NIGHT: [(RGBColor, &str); 13] = [
     (PAPER, "#15181c"),
     (INK, "#c9d1d9"),
     (GRID, "#2b3138"),
@@ -35,11 +38,14 @@ const NIGHT: [(RGBColor, &str); 10] = [
     (RED, "#ff8078"),
     (PURPLE, "#c9a6ff"),
     (TEAL, "#56d4dd"),
+    (BROWN, "#d7a68a"),
+    (PINK, "#ff8fc7"),
+    (OLIVE, "#c5d86d"),
 ];
 
 /// A colour for the series of this number.
 pub(super) fn series_color(index: usize) -> RGBColor {
-    [GREEN, TEAL, PURPLE, ORANGE, RED, BLUE][index % 6]
+    [GREEN, TEAL, PURPLE, ORANGE, RED, BROWN, BLUE, PINK, OLIVE][index % 9]
 }
 
 /// Rules that turn the pictures under `selector` dark.

@@ -245,6 +245,14 @@ impl Queue {
         unsafe { self.push(&[entry]) }
     }
 
+    /// Has the reset that follows say nothing to the peer. Refused without CAP_NET_ADMIN: then it
+    /// says RST.
+    pub(in crate::ring) fn set_repair(&mut self, slot: u32) {
+        let entry = self.set(slot, libc::IPPROTO_TCP, libc::TCP_REPAIR, &ON);
+        // SAFETY: the value is static.
+        unsafe { self.push(&[entry]) }
+    }
+
     /// Asks how many bytes are not acknowledged.
     pub(in crate::ring) fn probe(&mut self, id: ConnId, slot: u32) {
         let entry = opcode::UringCmd16::new(Fd(slot as i32), SIOCOUTQ).build();

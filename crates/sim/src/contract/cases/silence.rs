@@ -2,7 +2,7 @@
 
 use super::{Echo, SETTLED, millis};
 use crate::contract::{Harness, Log, Node, Told, run};
-use halfopen_driver::{ConnId, Opening, Severance, Token};
+use halfopen_driver::{Cause, ConnId, Op, Opening, Severance, Token};
 use halfopen_wheel::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -244,4 +244,62 @@ pub fn severed_and_restored_it_goes_on(harness: &dyn Harness) {
     let [server, client] = run(harness, [server, client]);
     assert_eq!(client.bytes(), b"anybody?");
     assert!(server.bytes().starts_with(b"y"), "{}", server.tail());
+}
+
+/// `Vanish`: nobody is told, until somebody speaks; then he hears RST.
+pub fn a_vanished_connection_is_silent_until_it_is_spoken_to(harness: &dyn Harness) {
+    if !harness.may_vanish() {
+        return eprintln!("SKIPPED: nothing vanishes without CAP_NET_ADMIN");
+    }
+    let (server, client) = vanish(harness);
+    assert_eq!((server.ends(), client.ends()), (vec![Cause::Reset], vec![Cause::Aborted]));
+    let asked = |told: &Told| matches!(told, Told::Deadline { .. });
+    let ended = |told: &Told| matches!(told, Told::Closed { .. });
+    let told = server.told();
+    let place = |what: &dyn Fn(&Told) -> bool| told.iter().position(|(_, told)| what(told));
+    assert!(place(&asked) < place(&ended), "it ended before it was spoken to: {}", server.tail());
+}
+
+/// Where it is refused, the peer is told at once.
+pub fn a_vanish_that_is_refused_is_an_abort(harness: &dyn Harness) {
+    assert!(!harness.may_vanish(), "this is for whoever has no CAP_NET_ADMIN");
+    let (server, client) = vanish(harness);
+    assert_eq!((server.ends(), client.ends()), (vec![Cause::Reset], vec![Cause::Aborted]));
+    let spoke = server.told().iter().any(|(_, told)| matches!(told, Told::Deadline { .. }));
+    assert!(!spoke, "it was to be told unasked: {}", server.tail());
+}
+
+/// A client vanishes as soon as it was heard, and later the server speaks to it.
+fn vanish(harness: &dyn Harness) -> (Log, Log) {
+    let address = harness.address();
+    let mut heard = None;
+    let server = Node::new("server").at(&address).script(move |me, told| match told {
+        Told::Started => me.accept(true),
+        Told::Opened { id, .. } => me.send(id, b"here"),
+        Told::Received { id, .. } => {
+            heard = Some(id);
+            me.alarm(2 * SETTLED);
+        }
+        Told::Deadline { .. } => me.send(heard.expect("it has spoken"), b"anybody?"),
+        Told::Closed { .. } => me.stop(),
+        _ => {}
+    });
+    let mut got = 0;
+    let client = Node::new("client").script(move |me, told| match told {
+        Told::Started => me.connect(0, address.at),
+        Told::Received { id, bytes } => {
+            got += bytes.len();
+            if got == 4 {
+                me.send(id, b"and here");
+            }
+        }
+        // What has left is acknowledged first: nothing may be under way when it goes.
+        Told::Sent { id, .. } => me.op(Op::Probe { id }),
+        Told::Probed { id, queued: 0 } => me.sever(id, Severance::Vanish),
+        Told::Probed { id, .. } => me.op(Op::Probe { id }),
+        Told::Closed { .. } => me.stop(),
+        _ => {}
+    });
+    let [server, client] = run(harness, [server, client]);
+    (server, client)
 }
