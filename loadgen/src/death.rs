@@ -37,11 +37,15 @@ pub enum Death {
     Vanish,
     /// Cable, NAT, radio: nothing arrives any more, not even an acknowledgement leaves.
     Blackhole,
+    /// No death: it answers each ping, but late.
+    Slow,
+    /// No death: nothing arrives for a while, and then everything does again.
+    Flap,
 }
 
 impl Death {
-    /// Every way, in the order of reports.
-    pub const ALL: [Self; 7] = [
+    /// Those that end a peer, in the order of reports.
+    pub const DEADLY: [Self; 7] = [
         Self::Close,
         Self::Fin,
         Self::Reset,
@@ -51,10 +55,28 @@ impl Death {
         Self::Blackhole,
     ];
 
-    /// Those that this process may cause.
+    /// Every way, in the order of reports.
+    pub const ALL: [Self; 9] = [
+        Self::Close,
+        Self::Fin,
+        Self::Reset,
+        Self::Freeze,
+        Self::Mute,
+        Self::Vanish,
+        Self::Blackhole,
+        Self::Slow,
+        Self::Flap,
+    ];
+
+    /// Those that end a peer, and that this process may cause.
     pub fn possible() -> Vec<Self> {
         let may_vanish = may_vanish();
-        Self::ALL.into_iter().filter(|&death| may_vanish || death != Self::Vanish).collect()
+        Self::DEADLY.into_iter().filter(|&death| may_vanish || death != Self::Vanish).collect()
+    }
+
+    /// Whether it lives on in truth, and should not be given up by a patient server.
+    pub const fn spares(self) -> bool {
+        matches!(self, Self::Slow | Self::Flap)
     }
 
     /// The name on the command line and in reports.
@@ -67,6 +89,8 @@ impl Death {
             Self::Mute => "mute",
             Self::Vanish => "vanish",
             Self::Blackhole => "blackhole",
+            Self::Slow => "slow",
+            Self::Flap => "flap",
         }
     }
 
@@ -80,6 +104,8 @@ impl Death {
             Self::Mute => "the program forgets its duty",
             Self::Vanish => "the host reboots",
             Self::Blackhole => "cable, NAT, radio",
+            Self::Slow => "answers pings late",
+            Self::Flap => "the network fails for a while",
         }
     }
 

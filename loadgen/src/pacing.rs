@@ -32,10 +32,12 @@ impl Share {
 }
 
 /// The schedule of one worker: number `n` of the whole series is due `n / rate` seconds after the
-/// start, whoever does it and however late the one before it was.
+/// start, or at a moment that was drawn, whoever does it and however late the one before it was.
 #[derive(Clone, Debug)]
 pub struct Pace {
     start: Instant,
+    /// How long after the start each of this worker's own is due, where that was drawn.
+    drawn: Option<Vec<Duration>>,
     /// Seconds between two numbers of the whole series.
     gap: f64,
     share: Share,
@@ -51,7 +53,7 @@ impl Pace {
     /// If `rate` is not positive.
     pub fn endless(start: Instant, rate: f64, share: Share) -> Self {
         assert!(rate > 0.0, "a rate is positive");
-        Self { start, gap: 1.0 / rate, share, taken: 0, limit: u64::MAX }
+        Self { start, drawn: None, gap: 1.0 / rate, share, taken: 0, limit: u64::MAX }
     }
 
     /// The numbers below `total`, at `rate` a second over all workers.
@@ -65,12 +67,25 @@ impl Pace {
     /// The numbers below `total`, spread evenly over `time`; all at once if that is zero.
     pub fn spread(start: Instant, time: Duration, share: Share, total: u64) -> Self {
         let gap = time.as_secs_f64() / total.max(1) as f64;
-        Self { start, gap, share, taken: 0, limit: share.count(total) }
+        Self { start, drawn: None, gap, share, taken: 0, limit: share.count(total) }
+    }
+
+    /// The numbers below `total` at random moments of `time`, drawn from `seed`, the same for all
+    /// workers: a Poisson process of which it is known how many it had in that time.
+    pub fn poisson(start: Instant, time: Duration, share: Share, total: u64, seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut all: Vec<_> = (0..total).map(|_| time.mul_f64(rng.f64())).collect();
+        all.sort_unstable();
+        let own = (0..share.count(total)).map(|nth| all[share.number(nth) as usize]);
+        Self { drawn: Some(own.collect()), ..Self::spread(start, time, share, total) }
     }
 
     /// When the next is due; none after the last.
     pub fn due(&self) -> Option<Instant> {
-        (self.taken < self.limit).then(|| self.at(self.share.number(self.taken)))
+        (self.taken < self.limit).then(|| match &self.drawn {
+            Some(own) => self.start + own[self.taken as usize],
+            None => self.at(self.share.number(self.taken)),
+        })
     }
 
     /// Takes the next if it is due at `now`: its number in the whole series, and when it was due.
@@ -102,6 +117,25 @@ mod tests {
 
     fn take_all(pace: &mut Pace, now: Instant) -> Vec<(u64, Instant)> {
         std::iter::from_fn(|| pace.take(now)).collect()
+    }
+
+    #[test]
+    fn poisson_moments_are_the_same_for_all_workers_and_as_many_as_there_should_be() {
+        let time = Duration::from_secs(100);
+        let of = |share| Pace::poisson(START, time, share, 10_001, 7);
+        let whole = take_all(&mut of(Share::WHOLE), START + time);
+        assert_eq!(whole.len(), 10_001);
+        assert!(whole.is_sorted_by_key(|&(_, due)| due));
+        let mut parts: Vec<_> = (0..3)
+            .flat_map(|index| take_all(&mut of(Share { index, of: 3 }), START + time))
+            .collect();
+        parts.sort_unstable();
+        assert_eq!(parts, whole);
+        // Gaps of a Poisson process are exponential: 1 in e is longer than the mean, and none of an
+        // even one would be.
+        let gaps = whole.windows(2).map(|pair| pair[1].1.saturating_since(pair[0].1));
+        let long = gaps.filter(|gap| *gap > time / 10_001).count();
+        assert!((3_500..3_860).contains(&long), "{long}");
     }
 
     #[test]

@@ -63,6 +63,15 @@ pub struct Plan {
     pub kill_at: KillAt,
     /// Over how long a time the deaths are spread.
     pub kill_over: Duration,
+    /// How they lie in it.
+    pub kill_times: KillTimes,
+    /// How late a `slow` one answers a ping.
+    pub pong_delay: Between,
+    /// How long nothing arrives at a `flap`.
+    pub flap_for: Duration,
+    /// The age as a dead one at which each of the `blackhole` comes back, and learns whether it was
+    /// found; none: they stay away.
+    pub revive: Option<Between>,
     /// How long the dead are watched.
     pub watch: Watch,
     /// The server's heartbeat, to predict with.
@@ -79,6 +88,14 @@ impl Plan {
     /// How many are to die.
     pub fn kills_total(&self) -> u64 {
         self.kills.iter().map(|kill| u64::from(kill.count)).sum()
+    }
+
+    /// The longest time for which a victim stays away that comes back.
+    pub fn absence_max(&self) -> Option<Duration> {
+        let dies = |death| self.kills.iter().any(|kill| kill.death == death && kill.count > 0);
+        let flap = dies(Death::Flap).then_some(self.flap_for);
+        let revived = self.revive.filter(|_| dies(Death::Blackhole)).map(|ages| ages.to);
+        flap.max(revived)
     }
 
     /// Does something with the request that opens the connection `number`.
@@ -173,6 +190,38 @@ pub enum KillAt {
     Auto,
     /// That long after the ramp.
     After(Duration),
+}
+
+/// How deaths lie in the time over which they are spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KillTimes {
+    /// At equal distances.
+    #[default]
+    Even,
+    /// At random, as deaths do that know nothing of each other.
+    Poisson,
+}
+
+/// A time that is drawn between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Between {
+    /// The least.
+    pub from: Duration,
+    /// The greatest; not less.
+    pub to: Duration,
+}
+
+impl Between {
+    /// Always the same.
+    pub const fn always(time: Duration) -> Self {
+        Self { from: time, to: time }
+    }
+
+    /// The time at this place between them, 0 to 1.
+    pub fn at(&self, place: f64) -> Duration {
+        self.from + self.to.saturating_sub(self.from).mul_f64(place)
+    }
 }
 
 /// How long the dead are watched.

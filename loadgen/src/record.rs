@@ -103,8 +103,36 @@ pub struct Victim {
     pub killed: Instant,
     /// When the last ping came that it answered.
     pub answered: Option<Instant>,
-    /// When the client's own kernel told of the end (FIN or RST came), where the death lets it.
+    /// When the client itself heard of the end (FIN or RST came, or a Close frame where somebody
+    /// reads), where the death lets it.
     pub client_saw: Option<Instant>,
+    /// What it heard.
+    pub sight: Option<Sight>,
+    /// It came back, if it did.
+    pub back: Option<Back>,
+    /// How late the pong is to be that it owes: of a slow one that was ended, the one it was ended
+    /// for.
+    pub owed: Option<Duration>,
+}
+
+/// What a client hears of the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// A Close frame with this code; 1005 if it had none.
+    Closed(u16),
+    /// FIN without a Close frame.
+    Fin,
+    /// RST.
+    Reset,
+}
+
+/// The return of a victim at which nothing arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Back {
+    /// When.
+    pub at: Instant,
+    /// When the server answered the ping that it came back with.
+    pub alive: Option<Instant>,
 }
 
 /// One second of the run.

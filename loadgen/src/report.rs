@@ -99,6 +99,7 @@ fn is_loopback(input: &Input<'_>) -> bool {
 fn figures(input: &Input<'_>, deaths: &[Deaths<'_>], gone_before: u64) -> Figures {
     let tally = input.tally;
     let loopback = is_loopback(input);
+    let slow = deaths.iter().filter_map(|deaths| deaths.false_kills(input)).sum::<u64>();
     Figures {
         connections: ConnectionsBlock {
             requested: u64::from(input.plan.connections),
@@ -112,12 +113,12 @@ fn figures(input: &Input<'_>, deaths: &[Deaths<'_>], gone_before: u64) -> Figure
         living: LivingBlock {
             at_end: tally.living_at_end,
             lost: LostBlock {
-                heartbeat: tally.lost_heartbeat,
+                heartbeat: tally.lost_heartbeat + slow,
                 closed: tally.lost_closed.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
                 reset: tally.lost_reset + gone_before,
             },
         },
-        false_kills: tally.lost_heartbeat,
+        false_kills: tally.lost_heartbeat + slow,
         messages: messages(input),
         pings: pings(input),
         deaths: deaths.iter().map(|deaths| (deaths.death(), deaths.block(input))).collect(),

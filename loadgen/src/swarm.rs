@@ -25,6 +25,7 @@ mod meter;
 mod opening;
 mod orders;
 mod output;
+mod spared;
 mod traffic;
 
 pub use meter::{Meter, Snapshot};
@@ -213,6 +214,9 @@ impl Swarm {
             Phase::Handshaking { .. } => self.read_answer(now, index, bytes, ops),
             Phase::Refused => self.read_refusal(index, bytes, ops),
             Phase::Living => self.read_frames(now, index, bytes, ops),
+            Phase::Dead(victim) if self.is_spared(victim) => {
+                self.heard_by_the_spared(now, index, victim, bytes, ops);
+            }
             Phase::Dead(victim) => self.heard_by_the_dead(index, victim, bytes, ops),
             Phase::Parting | Phase::Leaving | Phase::Gone | Phase::Free => {}
         }
@@ -312,6 +316,7 @@ impl Swarm {
                 Phase::Handshaking { .. } => self.handshake_is_due(now, index, heard, ops),
                 Phase::Refused => self.abort(index, ops),
                 Phase::Living => self.own_ping_is_due(now, index, ops),
+                Phase::Dead(victim) => self.dead_is_due(now, index, victim, ops),
                 _ => {}
             }
         }

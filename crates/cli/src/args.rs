@@ -11,7 +11,7 @@ mod probe;
 mod serve;
 mod trust;
 
-pub(crate) use deaths::{DeathFlags, kills};
+pub(crate) use deaths::{DeathFlags, Revival, kills};
 pub(crate) use expand::expand;
 pub(crate) use foreign::{Foreign, ForeignFlags, with_port};
 pub(crate) use messages::MessageFlags;

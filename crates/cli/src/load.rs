@@ -1,15 +1,16 @@
 //! `load`: many connections to any WebSocket server.
 
-use crate::args::{Load, kills};
+use crate::args::{Load, Revival, kills};
 use crate::choice::choose;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
-use crate::measure::{Job, hopeless, measure, plan_error, waits_blindly};
+use crate::measure::{Job, hopeless, measure, plan_error, sees_no_server, waits_blindly};
 use crate::publish::{Place, check_out, print, publish, thresholds};
 use crate::screen::Screen;
 use crate::units::OrAuto;
-use halfopen_loadgen::plan::{Asked, KillAt, ServerPing, Watch, resolve};
+use halfopen_loadgen::death::Death;
+use halfopen_loadgen::plan::{Asked, Between, KillAt, Plan, ServerPing, Watch, resolve};
 use halfopen_loadgen::report::folder;
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +18,10 @@ use std::time::Duration;
 /// Runs the load.
 pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
     let thresholds = thresholds(&flags.thresholds.fail_if)?;
-    let plan = resolve(&asked(flags)?).map_err(|e| plan_error(&e))?;
+    let mut plan = resolve(&asked(flags)?).map_err(|e| plan_error(&e))?;
+    if flags.deaths.revive == Revival::Auto && sees_no_server(&plan) {
+        plan.revive = revival_ages(&plan);
+    }
     check_pids(&flags.server_pid)?;
     if let Some(out) = &flags.out {
         check_out(out)?;
@@ -68,6 +72,10 @@ fn asked(flags: &Load) -> Result<Asked, Failure> {
             OrAuto::Given(time) => KillAt::After(time),
         },
         kill_over: flags.deaths.kill_over,
+        kill_times: flags.deaths.kill_times.into(),
+        pong_delay: flags.deaths.pong_delay,
+        flap_for: flags.deaths.flap_for,
+        revive: flags.deaths.revive(),
         watch: match flags.deaths.watch {
             OrAuto::Auto => Watch::Auto,
             OrAuto::Given(time) => Watch::For(time),
@@ -84,6 +92,15 @@ fn asked(flags: &Load) -> Result<Asked, Failure> {
     })
 }
 
+/// The ages at which the blackholed come back where nobody else could tell whether they were found:
+/// up to a little after the last should have been.
+fn revival_ages(plan: &Plan) -> Option<Between> {
+    let blackholed = plan.kills.iter().any(|kill| kill.death == Death::Blackhole);
+    let found_by = plan.server_ping.and_then(|ping| ping.detection_max());
+    let to = found_by.map_or(REVIVAL_MAX, |max| max + max / 4);
+    blackholed.then(|| Between { from: to / 20, to })
+}
+
 fn check_pids(pids: &[u32]) -> Result<(), Failure> {
     let gone = pids.iter().find(|pid| !Path::new(&format!("/proc/{pid}")).exists());
     match gone {
@@ -93,4 +110,6 @@ fn check_pids(pids: &[u32]) -> Result<(), Failure> {
     }
 }
 
+/// The greatest age where nothing is known of the server's heartbeat.
+const REVIVAL_MAX: Duration = Duration::from_secs(60);
 const DURATION: Duration = Duration::from_secs(30);

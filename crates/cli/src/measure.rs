@@ -172,7 +172,13 @@ fn forget_later(sightings: &mut [Sighting], victims: &mut [Victim], until: Insta
     }
     for victim in victims {
         victim.client_saw = within(victim.client_saw);
+        victim.sight = victim.sight.filter(|_| victim.client_saw.is_some());
     }
+}
+
+/// Whether the server is not in this network namespace, so that its sockets cannot be seen.
+pub(crate) fn sees_no_server(plan: &Plan) -> bool {
+    !plan.targets.iter().any(is_ours)
 }
 
 /// Whether an address is one of this machine's: only then can a socket be bound to it.

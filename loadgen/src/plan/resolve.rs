@@ -2,7 +2,9 @@
 //! looked up, sources and shards chosen by what the machine allows.
 
 use super::place::Place;
-use super::{Expect, Kill, KillAt, MessageKind, Plan, Secure, ServerPing, Watch};
+use super::{
+    Between, Expect, Kill, KillAt, KillTimes, MessageKind, Plan, Secure, ServerPing, Watch,
+};
 use crate::death::Death;
 use bytes::BytesMut;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -64,6 +66,14 @@ pub struct Asked {
     pub kill_at: KillAt,
     /// Over how long a time the deaths are spread.
     pub kill_over: Duration,
+    /// How they lie in it.
+    pub kill_times: KillTimes,
+    /// How late a `slow` one answers a ping.
+    pub pong_delay: Between,
+    /// How long nothing arrives at a `flap`.
+    pub flap_for: Duration,
+    /// The age as a dead one at which each of the `blackhole` comes back; none: they stay away.
+    pub revive: Option<Between>,
     /// How long the dead are watched.
     pub watch: Watch,
     /// The server's heartbeat, if known.
@@ -108,6 +118,10 @@ impl Asked {
             kills: Vec::new(),
             kill_at: KillAt::Auto,
             kill_over: Duration::ZERO,
+            kill_times: KillTimes::Even,
+            pong_delay: Between::always(Duration::from_millis(500)),
+            flap_for: Duration::from_secs(4),
+            revive: None,
             watch: Watch::Auto,
             server_ping: None,
             sources: Vec::new(),
@@ -216,6 +230,10 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
         kills,
         kill_at: asked.kill_at,
         kill_over: asked.kill_over,
+        kill_times: asked.kill_times,
+        pong_delay: asked.pong_delay,
+        flap_for: asked.flap_for,
+        revive: asked.revive,
         watch: asked.watch,
         server_ping: asked.server_ping,
         shards: choose_shards(asked, &limits)?,
@@ -287,6 +305,10 @@ fn check(asked: &Asked) -> Result<(), PlanError> {
         "the connect timeout must be above zero"
     } else if asked.client_ping.is_some_and(|interval| interval.is_zero()) {
         "the client's ping interval must be above zero; leave it out for none"
+    } else if asked.pong_delay.to < asked.pong_delay.from
+        || asked.revive.is_some_and(|ages| ages.to < ages.from)
+    {
+        "a range of times goes from the lesser to the greater"
     } else if asked.shards == Some(0) {
         "there must be at least one shard"
     } else {

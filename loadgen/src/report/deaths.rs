@@ -2,11 +2,11 @@
 
 use super::input::Input;
 use super::prediction::Prediction;
-use super::schema::{DeathBlock, ObserverKind, PredictedBlock};
+use super::schema::{DeathBlock, ObserverKind, OutcomesBlock, PredictedBlock, RevivalBlock};
 use crate::death::Death;
 use crate::observer::Sighting;
 use crate::plan::ServerPing;
-use crate::record::Victim;
+use crate::record::{SLACK, Sight, Victim};
 use crate::stats::{Ks, MS, Summary};
 use halfopen_wheel::Instant;
 use serde_json::Value;
@@ -27,6 +27,32 @@ struct Outcome<'a> {
     detected: Option<Instant>,
     reclaimed: Option<Instant>,
     observable: bool,
+    fate: Fate,
+}
+
+/// What became of one that lives on, or came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The server still had it.
+    Survived,
+    /// It was told by RST that the server had given it up.
+    Reset,
+    /// It was told by a Close frame or by FIN.
+    Closed,
+    /// Nothing was heard.
+    Unknown,
+}
+
+impl Fate {
+    fn of(victim: &Victim) -> Self {
+        let answered = victim.back.is_some_and(|back| back.alive.is_some());
+        match victim.sight {
+            Some(Sight::Reset) => Self::Reset,
+            Some(Sight::Closed(_) | Sight::Fin) => Self::Closed,
+            None if answered || victim.death == Death::Slow => Self::Survived,
+            None => Self::Unknown,
+        }
+    }
 }
 
 /// Every way in which somebody died, and how many were gone before they could: the server had let
@@ -62,17 +88,28 @@ impl<'a> Outcome<'a> {
     fn of(victim: &'a Victim, seen: Option<&Sighting>, by: Option<ObserverKind>) -> Self {
         let detected = seen.and_then(|seen| seen.detected);
         // A client that is deaf or gone is not told of its own end.
-        let client_can_tell = matches!(victim.death, Death::Freeze | Death::Mute);
+        let reads = matches!(victim.death, Death::Freeze | Death::Mute | Death::Slow);
+        let fate = Fate::of(victim);
+        let client_can_tell = reads || (victim.back.is_some() && fate != Fate::Unknown);
+        // Who comes back hears of an end that was some time ago.
+        let saw = victim.client_saw.filter(|_| victim.back.is_none());
         let observable = match by {
             Some(ObserverKind::SockDiag) => seen.is_some_and(|seen| seen.observable),
             Some(ObserverKind::Client) | None => client_can_tell,
         };
         Self {
             victim,
-            detected: [detected, victim.client_saw].into_iter().flatten().min(),
+            detected: [detected, saw].into_iter().flatten().min(),
             reclaimed: seen.and_then(|seen| seen.reclaimed),
             observable,
+            fate,
         }
+    }
+
+    /// The server had given it up when it came back, and nobody saw when that was.
+    fn was_found_meanwhile(&self) -> bool {
+        let answered = self.victim.back.is_none_or(|back| back.alive.is_some());
+        self.detected.is_none() && !answered && matches!(self.fate, Fate::Reset | Fate::Closed)
     }
 
     /// A death that we announce ourselves may be seen before the clock is read again.
@@ -106,18 +143,25 @@ impl Deaths<'_> {
     }
 
     pub(super) fn block(&self, input: &Input<'_>) -> DeathBlock {
-        let missing = |outcome: &&Outcome<'_>| outcome.detected.is_none();
+        let missing = |outcome: &&Outcome<'_>| {
+            outcome.detected.is_none() && !outcome.was_found_meanwhile() && !self.death.spares()
+        };
         let unseen = self.outcomes.iter().filter(missing);
         let (pending, unobservable): (Vec<_>, Vec<_>) = unseen.partition(|found| found.observable);
         let detections = milliseconds(&self.detections());
+        let meanwhile = self.outcomes.iter().filter(|outcome| outcome.was_found_meanwhile());
+        let meanwhile = meanwhile.count() as u64;
         DeathBlock {
             killed: self.outcomes.len() as u64,
-            detected: detections.len() as u64,
+            detected: detections.len() as u64 + meanwhile,
             reclaimed: self.reclaims().len() as u64,
             pending: pending.len() as u64,
             unobservable: unobservable.len() as u64,
             watched_s: self.watched(input.observed.until).as_secs_f64(),
             observer: input.observed.by,
+            outcomes: self.fates(),
+            false_kills: self.false_kills(input),
+            revivals: self.revivals(),
             detection_ms: Summary::of_samples(&detections),
             reclaim_ms: Summary::of_samples(&milliseconds(&self.reclaims())),
             residual_ms: self.residuals(input).map(|all| Summary::of_samples(&all)),
@@ -129,6 +173,53 @@ impl Deaths<'_> {
                 ks: Ks::of(&detections, |ms| prediction.cdf(ms)),
             }),
         }
+    }
+
+    fn count(&self, which: impl Fn(&Outcome<'_>) -> bool) -> usize {
+        self.outcomes.iter().filter(|outcome| which(outcome)).count()
+    }
+
+    /// What became of those who live on, or came back; none where nobody does.
+    fn fates(&self) -> Option<OutcomesBlock> {
+        let any_back = self.count(|outcome| outcome.victim.back.is_some()) > 0;
+        let of = |fate| self.count(|outcome| outcome.fate == fate) as u64;
+        (self.death.spares() || any_back).then(|| OutcomesBlock {
+            survived: of(Fate::Survived),
+            reset: of(Fate::Reset),
+            closed: of(Fate::Closed),
+            unknown: of(Fate::Unknown),
+        })
+    }
+
+    /// Slow ones that the server gave up though the pong was to come within its timeout; none where
+    /// that is not known.
+    pub(super) fn false_kills(&self, input: &Input<'_>) -> Option<u64> {
+        let ping = input.plan.server_ping.filter(|_| self.death == Death::Slow)?;
+        let in_time = |outcome: &Outcome<'_>| {
+            let owed = outcome.victim.owed;
+            outcome.detected.is_some() && owed.is_none_or(|owed| owed + SLACK < ping.timeout)
+        };
+        Some(self.count(in_time) as u64)
+    }
+
+    /// Of those who came back dead, how many had been found by then, by their age.
+    fn revivals(&self) -> Vec<RevivalBlock> {
+        let mut back = self.each(|outcome| {
+            let back = outcome.victim.back.filter(|_| self.death == Death::Blackhole)?;
+            let found = back.alive.is_none();
+            (outcome.fate != Fate::Unknown).then(|| (outcome.after_death(back.at), found))
+        });
+        back.sort_unstable();
+        let size = back.len().div_ceil(REVIVALS_MAX).max(1);
+        let group = |group: &[(Duration, bool)]| {
+            let sum: Duration = group.iter().map(|(age, _)| *age).sum();
+            RevivalBlock {
+                age_ms: sum.as_nanos() as f64 / MS / group.len() as f64,
+                revived: group.len() as u64,
+                found: group.iter().filter(|(_, found)| *found).count() as u64,
+            }
+        };
+        back.chunks(size).map(group).collect()
     }
 
     /// Whether nobody but the heartbeat can find it, so that the heartbeat tells when.
@@ -178,6 +269,9 @@ impl Deaths<'_> {
         self.outcomes.iter().filter_map(value).collect()
     }
 }
+
+/// Points of a curve of those who came back.
+const REVIVALS_MAX: usize = 20;
 
 /// The server's settings that have its kernel give up a host.
 const KERNEL_WATCHES: [&str; 2] = ["tcp_keepalive_ms", "tcp_user_timeout_ms"];

@@ -10,6 +10,7 @@ impl Report {
         let mut sentences = vec![self.say_opened()];
         sentences.extend(self.say_deaths());
         sentences.extend(self.say_unpredicted());
+        sentences.extend(self.say_spared());
         sentences.extend(self.say_living());
         sentences.extend(self.say_cost());
         sentences.join(" ")
@@ -33,8 +34,12 @@ impl Report {
     }
 
     fn say_deaths(&self) -> Option<String> {
+        // Who came back was watched for as long as it was away, and is told of by itself.
+        let stayed =
+            |death: &Death, block: &DeathBlock| death.is_silent() && block.revivals.is_empty();
+        let deaths = self.figures.deaths.iter();
         let silent: Vec<(&Death, &DeathBlock)> =
-            self.figures.deaths.iter().filter(|(death, _)| death.is_silent()).collect();
+            deaths.filter(|(death, block)| stayed(death, block)).collect();
         let sum =
             |figure: fn(&DeathBlock) -> u64| silent.iter().map(|(_, block)| figure(block)).sum();
         let (killed, detected): (u64, u64) =
@@ -70,6 +75,26 @@ impl Report {
             "The server's kernel watched its hosts as well and may have found {name} before the \
              heartbeat, so nothing is predicted of it."
         ))
+    }
+
+    /// Those who are not dead, or came back.
+    fn say_spared(&self) -> Option<String> {
+        let known = self.figures.deaths.iter();
+        let known = known.filter_map(|(death, block)| Some((death, block, block.outcomes?)));
+        let words = known.map(|(death, block, fates)| {
+            let given_up = fates.reset + fates.closed;
+            let name = if death.spares() { death.name() } else { "revived" };
+            let wrongly = match block.false_kills {
+                Some(n) if n > 0 => format!(", {} of them too soon", count(n)),
+                _ => String::new(),
+            };
+            let killed = count(block.killed);
+            format!("of {killed} {name} the server had given up {}{wrongly}", count(given_up))
+        });
+        let words: Vec<_> = words.collect();
+        let sentence = words.join("; ");
+        let rest = sentence.get(1..)?;
+        Some(format!("O{rest}."))
     }
 
     fn say_living(&self) -> Option<String> {

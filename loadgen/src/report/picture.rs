@@ -11,7 +11,7 @@ mod servers;
 use super::hgrm::Row;
 use super::number::{count, millis, significant};
 use super::prediction::Prediction;
-use super::schema::{PredictedBlock, Report};
+use super::schema::{DeathBlock, PredictedBlock, Report};
 use crate::death::Death;
 use crate::plan::ServerPing;
 use crate::stats::{SAMPLES_BEYOND, Summary};
@@ -139,7 +139,10 @@ fn detection(report: &Report, curves: &Curves) -> Option<Picture> {
     for (&death, block) in deaths {
         let share = block.detected as f64 / block.killed.max(1) as f64;
         let rows = curves.get(&format!("detection-{}", death.name()));
-        let points = found_curve(rows.map_or(&[], Vec::as_slice), share, block.watched_s);
+        let points = match revived_curve(block) {
+            Some(points) => points,
+            None => found_curve(rows.map_or(&[], Vec::as_slice), share, block.watched_s),
+        };
         let label =
             format!("{}: {} of {}", death.name(), count(block.detected), count(block.killed));
         lines.push((Entry::line(label, series_color(death_index(death))), points));
@@ -147,7 +150,9 @@ fn detection(report: &Report, curves: &Curves) -> Option<Picture> {
     let end = horizon(report);
     for (_, points) in &mut lines {
         let last = points.last().map_or(0.0, |point| point.1);
-        points.push((end, last));
+        if points.last().is_some_and(|point| point.0 < end) {
+            points.push((end, last));
+        }
     }
     let (mut legend, lines): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
     let predicted = deaths.values().find_map(|block| block.predicted.as_ref());
@@ -183,6 +188,16 @@ fn found_curve(rows: &[Row], share: f64, watched_s: f64) -> Vec<(f64, f64)> {
     let start = [(0.0, 0.0), (first.value / 1e3, 0.0)];
     let rest = rows.iter().map(|row| (row.value / 1e3, 100.0 * share * row.quantile));
     start.into_iter().chain(rest).collect()
+}
+
+/// Where nobody saw when they were found: the share that had been by each age of those who came back.
+fn revived_curve(block: &DeathBlock) -> Option<Vec<(f64, f64)>> {
+    if block.detection_ms.count > 0 || block.revivals.is_empty() {
+        return None;
+    }
+    let share = |found: u64, of: u64| 100.0 * found as f64 / of.max(1) as f64;
+    let points = block.revivals.iter().map(|at| (at.age_ms / 1e3, share(at.found, at.revived)));
+    Some(std::iter::once((0.0, 0.0)).chain(points).collect())
 }
 
 /// The last second to show: everything that was found or predicted, or else the whole watch.

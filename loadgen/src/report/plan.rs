@@ -1,7 +1,7 @@
 //! The plan as it stands in a report: every time in the unit that its name ends with.
 
 use super::input::Input;
-use crate::plan::{KillAt, Plan, ServerPing, Watch};
+use crate::plan::{Between, KillAt, Plan, ServerPing, Watch};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     set("kill", kills.into());
     set("kill_at", kill_at(plan));
     set("kill_over_ms", ms(plan.kill_over));
+    set("kill_times", json!(plan.kill_times));
+    set("pong_delay_ms", between(plan.pong_delay));
+    set("flap_for_ms", ms(plan.flap_for));
+    set("revive_ms", plan.revive.map_or(Value::Null, between));
     set("watch", watch(plan));
     set("ping_interval_ms", ping_interval(plan.server_ping));
     set("ping_timeout_ms", plan.server_ping.map_or(Value::Null, |ping| ms(ping.timeout)));
@@ -55,6 +59,10 @@ fn secured(input: &Input<'_>) -> Value {
 fn ms(duration: Duration) -> Value {
     let ms = duration.as_secs_f64() * 1e3;
     if ms.fract() == 0.0 && ms < 1e15 { json!(ms as u64) } else { json!(ms) }
+}
+
+fn between(times: Between) -> Value {
+    json!({ "from": ms(times.from), "to": ms(times.to) })
 }
 
 /// Null: not known.

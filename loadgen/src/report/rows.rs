@@ -71,13 +71,15 @@ pub fn distributions(report: &Report) -> Vec<Distribution> {
 
 /// Every single figure, in groups.
 pub fn facts(report: &Report) -> Vec<(&'static str, Vec<Fact>)> {
-    vec![
+    let groups = [
         ("Connections", connections(report)),
         ("Heartbeats", heartbeats(report)),
+        ("Slow, flapped and revived", spared(report)),
         ("Cost of a heartbeat", cost(report)),
         ("Memory", memory(report)),
         ("Machine", machine(report)),
-    ]
+    ];
+    groups.into_iter().filter(|(_, facts)| !facts.is_empty()).collect()
 }
 
 fn fact(name: impl Into<String>, value: impl Into<String>) -> Fact {
@@ -116,6 +118,31 @@ fn heartbeats(report: &Report) -> Vec<Fact> {
         facts.push(fact("messages sent", count(messages.sent)));
         facts.push(fact("messages received", count(messages.received)));
         facts.push(fact("messages a second", optional(messages.rate_per_s, "")));
+    }
+    facts
+}
+
+/// What became of those who are not dead, or came back.
+fn spared(report: &Report) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for (death, block) in &report.figures.deaths {
+        let name = death.name();
+        if let Some(fates) = block.outcomes {
+            let each = [
+                ("survived", fates.survived),
+                ("reset", fates.reset),
+                ("closed", fates.closed),
+                ("not known", fates.unknown),
+            ];
+            facts.extend(each.map(|(fate, n)| fact(format!("{name}: {fate}"), count(n))));
+        }
+        let wrongly = block.false_kills;
+        facts.extend(wrongly.map(|n| fact(format!("{name}: ended too soon"), count(n))));
+        facts.extend(block.revivals.iter().map(|back| {
+            let age = super::number::millis(back.age_ms);
+            let found = format!("{} of {}", count(back.found), count(back.revived));
+            fact(format!("{name}: found by {age}"), found)
+        }));
     }
     facts
 }

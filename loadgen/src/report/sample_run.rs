@@ -5,7 +5,7 @@ use super::schema::{ObserverKind, Report};
 use super::{Histograms, build};
 use crate::death::Death;
 use crate::observer::{RESOLUTION, Sighting};
-use crate::plan::{Expect, Kill, KillAt, MessageKind, Plan, ServerPing, Watch};
+use crate::plan::{Between, Expect, Kill, KillAt, KillTimes, MessageKind, Plan, ServerPing, Watch};
 use crate::record::{Tally, Victim};
 use crate::sample::proc::{Carried, MachineTicks, Memory, TcpCounters};
 use crate::sample::{Gauges, Point, Samples};
@@ -141,6 +141,10 @@ fn plan() -> Plan {
         ],
         kill_at: KillAt::Auto,
         kill_over: Duration::ZERO,
+        kill_times: KillTimes::Even,
+        pong_delay: Between::always(Duration::from_millis(500)),
+        flap_for: Duration::from_secs(4),
+        revive: None,
         watch: Watch::Auto,
         server_ping: Some(ServerPing {
             interval: Some(Duration::from_secs(5)),
@@ -165,7 +169,17 @@ fn dead(death: Death, port: u16, random: &mut fastrand::Rng) -> (Victim, Sightin
     let client = SocketAddr::from(([127, 0, 0, 1], port));
     let server = "127.0.0.1:9001".parse().unwrap();
     let answered = Some(killed - age);
-    let victim = Victim { death, local: client, peer: server, killed, answered, client_saw: None };
+    let victim = Victim {
+        death,
+        local: client,
+        peer: server,
+        killed,
+        answered,
+        client_saw: None,
+        sight: None,
+        back: None,
+        owed: None,
+    };
     let seen = Sighting {
         client,
         server,

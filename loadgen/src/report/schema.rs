@@ -271,10 +271,19 @@ pub struct DeathBlock {
     pub detected: u64,
     /// Its kernel gave their memory back: the socket was destroyed.
     pub reclaimed: u64,
-    /// Not found when the watch ended.
+    /// Not found when the watch ended, or when they came back.
     pub pending: u64,
     /// Nobody could have seen whether they were found.
     pub unobservable: u64,
+    /// What became of those who are not dead (`slow`, `flap`) or came back (`--revive`); null:
+    /// nobody did.
+    pub outcomes: Option<OutcomesBlock>,
+    /// Of `slow`: ended by the server though the answer was to come within its timeout. They are
+    /// among the false kills of the run. Null: no such death, or the timeout is not known.
+    pub false_kills: Option<u64>,
+    /// Of `blackhole` with `--revive`: how many had been found by the age at which they came back.
+    #[serde(default)]
+    pub revivals: Vec<RevivalBlock>,
     /// How long the one that was killed last was watched.
     pub watched_s: f64,
     /// Who watched.
@@ -291,6 +300,30 @@ pub struct DeathBlock {
     /// What the heartbeat's interval and timeout promise; null: the heartbeat is not known, there
     /// is none, or TCP tells of this death without one.
     pub predicted: Option<PredictedBlock>,
+}
+
+/// What became of those who are not dead, or came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutcomesBlock {
+    /// The server still had the connection, as far as was seen.
+    pub survived: u64,
+    /// The client was told of its end by RST.
+    pub reset: u64,
+    /// The client was told of its end by a Close frame or FIN.
+    pub closed: u64,
+    /// The client was told nothing.
+    pub unknown: u64,
+}
+
+/// Those who came back at about the same age.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RevivalBlock {
+    /// From their death to their return, the mean.
+    pub age_ms: f64,
+    /// How many came back.
+    pub revived: u64,
+    /// How many of them the server had given up by then.
+    pub found: u64,
 }
 
 /// Who saw what became of the dead.

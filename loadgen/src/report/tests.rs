@@ -1,6 +1,7 @@
 use super::sample_run::{Run, sample};
 use super::*;
 use crate::death::Death;
+use crate::record::{Back, Sight};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -148,6 +149,58 @@ fn what_the_client_saw_counts_where_nobody_else_looked() {
     // Behind a blackhole nothing reaches the client.
     let blackhole = &report.figures.deaths[&Death::Blackhole];
     assert_eq!((blackhole.pending, blackhole.unobservable), (0, 1000));
+}
+
+#[test]
+fn the_slow_are_killed_falsely_only_if_they_would_have_answered_in_time() {
+    let mut run = Run::new();
+    let secs = Duration::from_secs;
+    let frozen = run.tally.victims.iter_mut().filter(|victim| victim.death == Death::Freeze);
+    // The timeout is 3 s: 1 of 3 was given up too soon, and 1 lives.
+    let fates = [Some(Some(secs(2))), Some(Some(secs(4))), None];
+    for (victim, fate) in frozen.zip(fates) {
+        victim.death = Death::Slow;
+        let seen = run.sightings.iter_mut().find(|seen| seen.client == victim.local).unwrap();
+        match fate {
+            Some(owed) => (victim.owed, victim.sight) = (owed, Some(Sight::Closed(1011))),
+            None => (seen.detected, seen.reclaimed) = (None, None),
+        }
+    }
+    let (report, _) = build(&run.input());
+    let slow = &report.figures.deaths[&Death::Slow];
+    assert_eq!((slow.killed, slow.detected, slow.pending), (3, 2, 0));
+    let fates = slow.outcomes.unwrap();
+    assert_eq!((fates.survived, fates.closed, fates.reset, fates.unknown), (1, 2, 0, 0));
+    assert_eq!((slow.false_kills, slow.predicted.is_none()), (Some(1), true));
+    assert_eq!((report.figures.false_kills, report.figures.living.lost.heartbeat), (1, 1));
+    let finding = "Of 3 slow the server had given up 2, 1 of them too soon.";
+    assert!(report.finding.contains(finding), "{}", report.finding);
+}
+
+#[test]
+fn the_revived_tell_the_curve_where_nobody_sees_the_servers_sockets() {
+    let mut run = Run::new();
+    run.sightings.clear();
+    for (n, victim) in (0..).zip(&mut run.tally.victims) {
+        if victim.death == Death::Blackhole {
+            let age = Duration::from_millis(10 * n);
+            let at = victim.killed + age;
+            let found = age > Duration::from_secs(5);
+            victim.back = Some(Back { at, alive: (!found).then_some(at) });
+            victim.sight = found.then_some(Sight::Reset);
+            victim.client_saw = found.then_some(at);
+        }
+    }
+    let mut input = run.input();
+    input.observed.by = Some(ObserverKind::Client);
+    let (report, _) = build(&input);
+    let block = &report.figures.deaths[&Death::Blackhole];
+    assert_eq!((block.killed, block.detected, block.pending), (1000, 499, 501));
+    assert_eq!((block.unobservable, block.detection_ms.count), (0, 0), "when, nobody saw");
+    assert_eq!(block.revivals.len(), 20);
+    let shares: Vec<_> = block.revivals.iter().map(|back| back.found).collect();
+    assert_eq!((shares[9], shares[10], shares[19]), (0, 49, 50), "{shares:?}");
+    assert!((block.revivals[0].age_ms - 245.0).abs() < 1.0);
 }
 
 #[test]

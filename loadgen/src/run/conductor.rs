@@ -219,6 +219,9 @@ impl Conductor {
         let found = view.all_found || view.swarms.ends_seen == view.swarms.killed;
         let predicted = self.plan.server_ping.and_then(|ping| ping.detection_max());
         let enough = predicted.map_or(WATCH_BLINDLY, |max| max.saturating_add(WATCH_BEYOND));
+        // Who comes back has to be asked what has become of it.
+        let back = self.plan.absence_max().map(|absence| absence.saturating_add(WATCH_BEYOND));
+        let enough = enough.max(back.unwrap_or_default());
         match self.plan.watch {
             Watch::Auto => found || since + enough <= now,
             Watch::AtMost(time) => found || since + enough.min(time) <= now,

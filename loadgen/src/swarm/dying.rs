@@ -6,8 +6,9 @@ use super::ledger::Ledger;
 use super::{PIECES, Swarm};
 use crate::death::Death;
 use crate::pacing::Pace;
+use crate::plan::KillTimes;
 use crate::record::Victim;
-use halfopen_driver::{Cause, ConnId, Ends, Op, Severance};
+use halfopen_driver::{ConnId, Ends, Op, Severance};
 use halfopen_wheel::Instant;
 use std::collections::BTreeMap;
 
@@ -90,8 +91,11 @@ impl Swarm {
     }
 
     pub(super) fn begin_deaths(&mut self, from: Instant) {
-        let total = self.plan.kills_total();
-        self.dying.pace = Some(Pace::spread(from, self.plan.kill_over, self.share, total));
+        let (total, over) = (self.plan.kills_total(), self.plan.kill_over);
+        self.dying.pace = Some(match self.plan.kill_times {
+            KillTimes::Even => Pace::spread(from, over, self.share, total),
+            KillTimes::Poisson => Pace::poisson(from, over, self.share, total, self.plan.seed),
+        });
     }
 
     pub(super) fn kill_the_due(&mut self, now: Instant, ops: &mut Vec<Op>) {
@@ -124,6 +128,9 @@ impl Swarm {
             killed: now,
             answered: self.conns[index].answered.instant(),
             client_saw: None,
+            sight: None,
+            back: None,
+            owed: None,
         });
         self.ledger.killed();
         self.take_from_the_living(index, Phase::Dead(number));
@@ -138,8 +145,12 @@ impl Swarm {
             }
             Death::Vanish => ops.push(Op::Sever { id, how: Severance::Vanish }),
             Death::Freeze => ops.push(Op::Pause { id }),
-            Death::Mute => {}
-            Death::Blackhole => ops.push(Op::Sever { id, how: Severance::Drop }),
+            Death::Mute | Death::Slow => {}
+            Death::Blackhole | Death::Flap => ops.push(Op::Sever { id, how: Severance::Drop }),
+        }
+        let among_all = self.share.number(self.dying.passed as u64 - 1);
+        if let Some(absence) = self.absence(death, among_all) {
+            self.look_again_at(index, now + absence);
         }
     }
 
@@ -163,14 +174,13 @@ impl Swarm {
                     ops.push(Op::Shutdown { id });
                 }
             }
-            Death::Reset | Death::Freeze | Death::Mute | Death::Vanish | Death::Blackhole => {}
-        }
-    }
-
-    pub(super) fn end_of_the_dead(&mut self, now: Instant, victim: u32, cause: Cause) {
-        if matches!(cause, Cause::Fin | Cause::Reset) {
-            self.ledger.tally.victims[victim as usize].client_saw = Some(now);
-            self.ledger.end_seen();
+            Death::Reset
+            | Death::Freeze
+            | Death::Mute
+            | Death::Vanish
+            | Death::Blackhole
+            | Death::Slow
+            | Death::Flap => {}
         }
     }
 

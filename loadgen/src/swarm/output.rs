@@ -79,6 +79,7 @@ impl Swarm {
                 self.say_pong(index, &mut out);
                 self.say_messages(now, index, &mut out);
             }
+            Phase::Dead(_) if self.is_back(index) => self.say_pong(index, &mut out),
             Phase::Parting | Phase::Leaving | Phase::Dead(_) => self.say_close(index, &mut out),
             _ => {}
         }
@@ -113,7 +114,7 @@ impl Swarm {
         self.flush(now, index, ops);
     }
 
-    fn say_pong(&mut self, index: usize, out: &mut BytesMut) {
+    pub(super) fn say_pong(&mut self, index: usize, out: &mut BytesMut) {
         let conn = &mut self.conns[index];
         let key = self.rng.u32(..).to_ne_bytes();
         if conn.ws.encode_pong(key, &mut self.scratch, out) {

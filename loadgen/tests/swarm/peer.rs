@@ -107,6 +107,8 @@ impl Peer {
 
     pub(crate) fn receive(&mut self, mut bytes: Vec<u8>, script: &Script, now: Instant) {
         if self.over {
+            // Its kernel knows of no such connection.
+            self.ended = Some(Cause::Reset);
             return;
         }
         if self.ws.is_some() {

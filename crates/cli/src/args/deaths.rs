@@ -1,21 +1,24 @@
 //! Who dies, how, when, and how long the dead are watched.
 
-use crate::units::{OrAuto, amount, duration, duration_or_auto, nearest};
-use clap::Args;
+use crate::units::{OrAuto, amount, duration, duration_or_auto, nearest, positive_duration};
+use clap::{Args, ValueEnum};
 use halfopen_loadgen::death::Death;
-use halfopen_loadgen::plan::Amount;
+use halfopen_loadgen::plan::{Amount, Between, KillTimes};
 use std::time::Duration;
 
 /// Flags of deaths, of `lab` and `load`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Deaths")]
 pub(crate) struct DeathFlags {
-    /// How many die in which way: close fin reset freeze mute vanish blackhole, or none
+    /// How many die in which way: close fin reset freeze mute vanish blackhole; or are not dead,
+    /// and tried: slow flap; or none
     ///
     /// close: leaves politely. fin: the program ends. reset: the program is killed with data
     /// unread. freeze: the program hangs. mute: it reads on and never answers a ping. vanish: the
     /// host reboots, and answers the next ping with RST (wants CAP_NET_ADMIN). blackhole: cable,
-    /// NAT or radio is gone, and nothing arrives any more. Several may follow each other: --kill
+    /// NAT or radio is gone, and nothing arrives any more. Not dead are slow, who answers each ping
+    /// late (--pong-delay), and flap, at whom nothing arrives for a while (--flap-for): it is
+    /// counted how many of them the server gives up. Several may follow each other: --kill
     /// fin=10 freeze=5%. If nothing is said, load kills nobody, and lab kills blackhole=1000
     /// freeze=1000 fin=100 reset=100 close=100.
     #[arg(long, value_name = "KIND=COUNT|SHARE", value_parser = kill)]
@@ -26,9 +29,80 @@ pub(crate) struct DeathFlags {
     /// Over how long a time the deaths are spread
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub kill_over: Duration,
+    /// How the deaths lie in that time
+    #[arg(long, value_name = "HOW", default_value = "even")]
+    pub kill_times: Times,
+    /// How late a slow one answers each ping: one time, or drawn between two (500ms..2s)
+    #[arg(long, value_name = "TIME|RANGE", default_value = "500ms", value_parser = between)]
+    pub pong_delay: Between,
+    /// How long nothing arrives at a flap
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = positive_duration)]
+    pub flap_for: Duration,
+    /// Have the blackholed come back, each at an age of its own in this range (1s..15s), and tell
+    /// whether they were found by then; off; auto: where the server's sockets cannot be seen
+    #[arg(long, value_name = "RANGE", default_value = "auto", value_parser = revival)]
+    pub revive: Revival,
     /// How long the dead are watched; auto: until all are found, or are overdue
     #[arg(long, value_name = "TIME", default_value = "auto", value_parser = duration_or_auto)]
     pub watch: OrAuto<Duration>,
+}
+
+/// How deaths lie in the time over which they are spread, as it is typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Times {
+    /// At equal distances
+    Even,
+    /// At random
+    Poisson,
+}
+
+impl From<Times> for KillTimes {
+    fn from(times: Times) -> Self {
+        match times {
+            Times::Even => Self::Even,
+            Times::Poisson => Self::Poisson,
+        }
+    }
+}
+
+/// Whether the blackholed come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revival {
+    /// Where the server's sockets cannot be seen.
+    Auto,
+    /// Never.
+    Off,
+    /// At these ages.
+    At(Between),
+}
+
+/// A time, or two with dots between them.
+fn between(text: &str) -> Result<Between, String> {
+    let Some((from, to)) = text.split_once("..") else {
+        return duration(text).map(Between::always);
+    };
+    match (duration(from)?, duration(to)?) {
+        (from, to) if from <= to => Ok(Between { from, to }),
+        _ => Err("a range goes from the lesser to the greater, such as 500ms..2s".into()),
+    }
+}
+
+fn revival(text: &str) -> Result<Revival, String> {
+    match text {
+        "auto" => Ok(Revival::Auto),
+        "off" => Ok(Revival::Off),
+        _ => between(text).map(Revival::At).map_err(|e| format!("{e}, or auto, or off")),
+    }
+}
+
+impl DeathFlags {
+    /// The ages at which the blackholed come back, as far as they were said.
+    pub(crate) fn revive(&self) -> Option<Between> {
+        match self.revive {
+            Revival::At(ages) => Some(ages),
+            Revival::Auto | Revival::Off => None,
+        }
+    }
 }
 
 /// So many die in that way; or, said as `none`, nobody dies at all.
@@ -98,6 +172,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_range_of_times_is_read() {
+        let ms = Duration::from_millis;
+        assert_eq!(between("500ms"), Ok(Between::always(ms(500))));
+        assert_eq!(between("500ms..2s"), Ok(Between { from: ms(500), to: ms(2_000) }));
+        assert!(between("2s..1s").unwrap_err().contains("from the lesser"));
+        assert!(between("1s..").is_err() && between("..1s").is_err());
+        assert_eq!(revival("off"), Ok(Revival::Off));
+        assert!(revival("never").unwrap_err().contains("or auto, or off"));
+    }
+
+    #[test]
     fn kills_are_counts_or_shares_of_the_connections() {
         let given = [kill("blackhole=10%").unwrap(), kill("fin=7").unwrap()];
         let expected = [(Death::Blackhole, Amount::Share(0.1)), (Death::Fin, Amount::Count(7))];
@@ -117,7 +202,7 @@ mod tests {
             ("blackhole", "KIND=COUNT"),
             ("vansh=10", "'vanish' meant?"),
             ("fin=lots", "not a count"),
-            ("zzz=1", "allowed are close fin reset freeze mute vanish blackhole"),
+            ("zzz=1", "allowed are close fin reset freeze mute vanish blackhole slow flap"),
         ];
         for (text, words) in cases {
             let error = kill(text).unwrap_err();

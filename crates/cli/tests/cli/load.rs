@@ -1,4 +1,5 @@
 use crate::program::{Served, run};
+use halfopen_loadgen::death::Death;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
@@ -108,4 +109,22 @@ fn the_numbers_of_connections_stand_in_the_url() {
     });
     assert_eq!(run(&["load", &url, "-c3", "-q"]).status, Some(1));
     assert_eq!(seen.join().unwrap(), ["/room/0", "/room/1", "/room/2"]);
+}
+
+#[test]
+fn who_may_not_let_a_host_vanish_is_told_so_and_what_is_as_silent() {
+    let server = Served::start(&[]);
+    let (program, url) = (env!("CARGO_BIN_EXE_halfopen"), server.url());
+    let load = [program, "load", &url, "-c2", "-d100ms", "-q", "--kill=vanish=1"];
+    let without = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
+    let may_vanish = Death::possible().contains(&Death::Vanish);
+    let line = [if may_vanish { &without[..] } else { &[] }, &load[..]].concat();
+    let Ok(output) = std::process::Command::new(line[0]).args(&line[1..]).output() else {
+        return eprintln!("SKIPPED: no setpriv to give CAP_NET_ADMIN away");
+    };
+    let ran = crate::program::Ran::from(output);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    for words in ["CAP_NET_ADMIN", "blackhole"] {
+        assert!(ran.err.contains(words), "{words}: {ran:?}");
+    }
 }

@@ -8,6 +8,7 @@ mod flow;
 mod lab;
 mod load;
 mod log;
+mod namespace;
 mod operations;
 mod probe;
 mod program;

@@ -95,7 +95,7 @@ impl Case {
         let policy = if rng.u8(0..4) == 0 { Policy::Idle } else { Policy::Periodic };
         let connections = rng.u32(1..=40);
         let mut left = connections;
-        let kills = Death::ALL.map(|death| {
+        let kills = Death::DEADLY.map(|death| {
             let count = rng.u32(0..=left / 3);
             left -= count;
             (death, count)
@@ -133,7 +133,7 @@ impl Case {
         Self {
             heartbeat,
             connections: 1_000,
-            kills: Death::ALL.map(|death| (death, rng.u32(5..80))).to_vec(),
+            kills: Death::DEADLY.map(|death| (death, rng.u32(5..80))).to_vec(),
             kill_over: DAY.saturating_sub(peace + watch),
             peace,
             watch,
