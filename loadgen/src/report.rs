@@ -29,6 +29,7 @@ pub mod servers;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod zombies;
 
 pub use doubts::CLIENT_SATURATED;
 pub use input::{Ending, Input, Interval, Observed, Phase, ServerSide};
@@ -82,6 +83,7 @@ pub fn build(input: &Input<'_>) -> (Report, Histograms) {
         figures,
         machine,
         timeline: cost::timeline(input),
+        zombies: zombies::series(input, &deaths),
         servers: Vec::new(),
         skipped: Vec::new(),
     };

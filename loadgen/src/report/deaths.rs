@@ -142,6 +142,41 @@ impl Deaths<'_> {
         self.each(|outcome| Some((outcome.detected?, outcome.after_death(outcome.detected?))))
     }
 
+    /// When the first died.
+    pub(super) fn first_death(&self) -> Option<Instant> {
+        self.outcomes.iter().map(|outcome| outcome.victim.killed).min()
+    }
+
+    /// How many had died at that moment.
+    pub(super) fn dead_at(&self, at: Instant) -> u64 {
+        self.count(|outcome| outcome.victim.killed <= at) as u64
+    }
+
+    /// How many of the dead the server still held.
+    pub(super) fn held_at(&self, at: Instant) -> u64 {
+        let held = |outcome: &Outcome<'_>| {
+            outcome.victim.killed <= at && outcome.detected.is_none_or(|found| found > at)
+        };
+        self.count(held) as u64
+    }
+
+    /// How many of the dead still had a socket in the server's kernel.
+    pub(super) fn unreclaimed_at(&self, at: Instant) -> u64 {
+        let kept = |outcome: &Outcome<'_>| {
+            outcome.victim.killed <= at && outcome.reclaimed.is_none_or(|gone| gone > at)
+        };
+        self.count(kept) as u64
+    }
+
+    /// How many of the dead the heartbeat leaves to be found by then; none where nothing is
+    /// predicted.
+    pub(super) fn expected_at(&self, input: &Input<'_>, at: Instant) -> Option<f64> {
+        let prediction = self.prediction(input)?;
+        let dead = self.outcomes.iter().filter(|outcome| outcome.victim.killed <= at);
+        let age = |outcome: &Outcome<'_>| outcome.after_death(at).as_nanos() as f64 / MS;
+        Some(dead.map(|outcome| 1.0 - prediction.cdf(age(outcome))).sum())
+    }
+
     pub(super) fn block(&self, input: &Input<'_>) -> DeathBlock {
         let missing = |outcome: &&Outcome<'_>| {
             outcome.detected.is_none() && !outcome.was_found_meanwhile() && !self.death.spares()

@@ -273,6 +273,7 @@ mod tests {
             "reclaim-freeze.hgrm",
             "rtt.svg",
             "detection.svg",
+            "zombies.svg",
             "timeline.svg",
         ] {
             assert!(folder.join(file).is_file(), "{file}");
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(curves.len(), histograms.whole.len());
         // Drawn from the files, the page is the same to the eye; its numbers are rounded.
         let page = html::page(&again, &curves);
-        assert_eq!(page.matches("<svg").count(), 6);
+        assert_eq!(page.matches("<svg").count(), 8);
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod servers;
 use super::hgrm::Row;
 use super::number::{count, millis, significant};
 use super::prediction::Prediction;
-use super::schema::{DeathBlock, PredictedBlock, Report};
+use super::schema::{DeathBlock, PredictedBlock, Report, ZombiePoint};
 use crate::death::Death;
 use crate::plan::ServerPing;
 use crate::stats::{SAMPLES_BEYOND, Summary};
@@ -54,7 +54,8 @@ pub fn all(report: &Report, curves: &Curves) -> Vec<Picture> {
     if !report.servers.is_empty() {
         return servers::all(report, curves);
     }
-    let pictures = [rtt(report, curves), detection(report, curves), timeline(report)];
+    let pictures =
+        [rtt(report, curves), detection(report, curves), zombies(report), timeline(report)];
     pictures.into_iter().flatten().collect()
 }
 
@@ -224,6 +225,43 @@ fn prediction_curve(report: &Report, block: &PredictedBlock) -> Option<Vec<(f64,
         (at / 1e3, 100.0 * prediction.cdf(at))
     });
     Some(curve.collect())
+}
+
+/// The dead that the server still holds.
+fn zombies(report: &Report) -> Option<Picture> {
+    let points = &report.zombies;
+    let (first, last) = (points.first()?, points.last()?);
+    let line = |value: fn(&ZombiePoint) -> Option<f64>| -> Vec<(f64, f64)> {
+        points.iter().filter_map(|p| Some((p.at_s - first.at_s, value(p)?))).collect()
+    };
+    let unreclaimed = line(|point| Some(point.unreclaimed as f64));
+    let held = line(|point| Some(point.held as f64));
+    let predicted = line(|point| point.predicted);
+    let mut legend = vec![
+        Entry::line("not reclaimed: the kernel still has the socket".into(), ORANGE),
+        Entry::line("held: the server has not let go".into(), BLUE),
+    ];
+    if !predicted.is_empty() {
+        legend.push(Entry::dashes("held, as interval and timeout predict".into(), GREY));
+    }
+    let end = (last.at_s - first.at_s).max(0.1);
+    let most = points.iter().map(|point| point.dead).max().unwrap_or(0).max(1) as f64 * 1.05;
+    let title = format!("Silent dead that the server still holds ({})", report.env.label());
+    Some(picture("zombies", title, &legend, |area, size| {
+        let dead = Axis::linear(most, 4);
+        let mut chart = size.chart(area).build_cartesian_2d(size.time_axis(end), dead)?;
+        let seconds = |x: &f64| format!("{} s", significant(*x));
+        size.mesh(&mut chart, "since the first death", &seconds, "", &|y| count(*y as u64))?;
+        for (points, entry) in [&unreclaimed, &held].into_iter().zip(&legend) {
+            let line = entry.color.stroke_width(2);
+            chart.draw_series(LineSeries::new(points.iter().copied(), line))?;
+        }
+        if !predicted.is_empty() {
+            let dashes = GREY.stroke_width(2);
+            chart.draw_series(DashedLineSeries::new(predicted.iter().copied(), 6, 5, dashes))?;
+        }
+        Ok(())
+    }))
 }
 
 fn timeline(report: &Report) -> Option<Picture> {

@@ -49,6 +49,10 @@ pub struct Report {
     pub machine: MachineBlock,
     /// Connections and CPU over time.
     pub timeline: Vec<TimelinePoint>,
+    /// The silent dead that the server still held, over time; empty where nobody died so, or its
+    /// sockets could not be seen.
+    #[serde(default)]
+    pub zombies: Vec<ZombiePoint>,
     /// The figures of each server, where `lab` ran foreign ones. Those of the report itself are
     /// then of all runs together: counts are added up, and of several servers nothing else is told.
     pub servers: Vec<ServerRun>,
@@ -412,6 +416,21 @@ pub struct MachineBlock {
     pub ttl_dropped: Option<u64>,
     /// TCP segments sent again.
     pub retransmitted: Option<u64>,
+}
+
+/// The silent dead at a moment of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ZombiePoint {
+    /// Seconds since the run began.
+    pub at_s: f64,
+    /// How many had died.
+    pub dead: u64,
+    /// How many of them the server had not let go of.
+    pub held: u64,
+    /// How many of them still had a socket in its kernel.
+    pub unreclaimed: u64,
+    /// How many its heartbeat promises to hold; null: nothing is predicted.
+    pub predicted: Option<f64>,
 }
 
 /// A moment of a run. CPU is that since the moment before that told it, in percent of one core; null

@@ -144,6 +144,7 @@ pub fn beside(contest: &Contest<'_>) -> Option<(Report, Histograms)> {
         figures: together(&servers)?,
         machine: pool::pool(&machines)?,
         timeline: Vec::new(),
+        zombies: Vec::new(),
         servers,
         skipped: contest.skipped.clone(),
     };

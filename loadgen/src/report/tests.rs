@@ -204,6 +204,38 @@ fn the_revived_tell_the_curve_where_nobody_sees_the_servers_sockets() {
 }
 
 #[test]
+fn the_dead_that_are_held_are_counted_over_time_beside_the_prediction() {
+    let run = Run::new();
+    let (report, histograms) = build(&run.input());
+    let points = &report.zombies;
+    assert_eq!(points.len(), 101);
+    let (first, last) = (points[0], points[100]);
+    assert_eq!((first.dead, first.held, first.unreclaimed), (2000, 2000, 2000));
+    assert_eq!((last.dead, last.held, last.unreclaimed), (2000, 0, 0));
+    // The made-up server keeps to its heartbeat: 5 s and 3 s.
+    for point in points {
+        let expected = point.predicted.unwrap();
+        assert!((point.held as f64 - expected).abs() < 100.0, "{point:?}");
+    }
+    let middle = points.iter().find(|point| point.at_s >= 11.5 + 5.5).unwrap();
+    assert!((900..1_100).contains(&middle.held), "{middle:?}");
+    let pictures = picture::all(&report, &histograms.curves());
+    assert!(pictures.iter().any(|picture| picture.name == "zombies"));
+}
+
+#[test]
+fn where_nobody_saw_the_sockets_nothing_is_said_of_what_is_held() {
+    let run = Run::new();
+    let mut input = run.input();
+    input.observed.by = Some(ObserverKind::Client);
+    assert!(build(&input).0.zombies.is_empty());
+    let off = Run::new().without_pings();
+    let (report, _) = build(&off.input());
+    let last = report.zombies.last().unwrap();
+    assert_eq!((last.held, last.predicted), (2000, None), "it keeps them for ever");
+}
+
+#[test]
 fn without_pings_the_report_says_that_nothing_can_be_noticed() {
     let run = Run::new().without_pings();
     let (report, histograms) = build(&run.input());
@@ -392,7 +424,7 @@ fn the_page_needs_nothing_but_itself() {
         assert!(!page.contains(outside), "{outside}");
     }
     assert!(page.contains("prefers-color-scheme:dark"));
-    assert_eq!(page.matches("<svg").count(), 6);
+    assert_eq!(page.matches("<svg").count(), 8);
     let label = report.env.label();
     assert!(page.contains(&format!("<title>10,000 WebSocket connections ({label})</title>")));
     assert_eq!(page.matches(&format!("({label})</h2>")).count(), 3);
