@@ -91,7 +91,7 @@ fn server_and_load_generator_over_tls() {
     each_seed(12, |seed| {
         let case = Case { tls: true, ..Case::seeded(seed) };
         let played = holds(&case);
-        assert_eq!(played.stats.ended(End::Silent), silent(&case.kills), "{case:?}");
+        assert!(silent(&case.kills).contains(&played.stats.ended(End::Silent)), "{case:?}");
         let secured: u64 = played.tally.secured.values().sum();
         assert_eq!(secured, u64::from(case.connections));
     });
