@@ -1,11 +1,14 @@
 //! Probes of servers by other hands, as they come from their registries: Python's `websockets` and
 //! uvicorn (under `PYTHON`, else `python3`), and node's `ws` with the recipe of its manual (found
-//! through `NODE_PATH`), and Bun (`BUN`, else `bun`). What is not there is skipped, loudly.
+//! through `NODE_PATH`), and Bun (`BUN`, else `bun`); and our own behind nginx (`NGINX`, else
+//! `nginx`). What is not there is skipped, loudly.
 
 use crate::{assert_about, doubts, plan, settings};
 use halfopen_driver::DriverKind;
-use halfopen_loadgen::probe::{Document, Pings, Running};
+use halfopen_loadgen::probe::{Counts, Document, Pings, Running};
+use halfopen_server::{Config, Echo, Heartbeat, Policy, Server, ServerConfig};
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +37,32 @@ impl Program {
         let settings = settings(Duration::from_secs(60));
         let running = Running::start(plan(&url, 8), settings, DriverKind::Auto).unwrap();
         running.join().unwrap().document(None, SystemTime::UNIX_EPOCH)
+    }
+
+    /// nginx before a server, which cuts who is silent for 3 s.
+    fn nginx(server: SocketAddr, folder: &std::path::Path) -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let place = folder.display();
+        let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {place}/{kind};"));
+        let conf = format!(
+            "daemon off; master_process off; pid {place}/pid; error_log {place}/errors;
+             events {{ worker_connections 256; }}
+             http {{ access_log off; {} server {{ listen 127.0.0.1:{port}; location / {{
+                 proxy_pass http://{server}; proxy_http_version 1.1; proxy_read_timeout 3s;
+                 proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
+             }} }} }}",
+            paths.concat()
+        );
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, conf).ok()?;
+        let nginx = std::env::var("NGINX").unwrap_or_else(|_| "nginx".into());
+        let mut command = Command::new(nginx);
+        command.arg("-c").arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
+        let nginx = Self(command.stderr(Stdio::null()).spawn().ok()?, port);
+        let up = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let looks = (0..100).map(|_| std::thread::sleep(Duration::from_millis(50)));
+        looks.into_iter().any(|()| up()).then_some(nginx)
     }
 }
 
@@ -157,4 +186,48 @@ console.log(server.port);
         assert_beat(found, 6, 4, 4);
         assert_eq!(found.traffic_suppresses, Some(true), "{found:?}");
     });
+}
+
+/// What a probe finds of our own server behind nginx, unless that is not there or the machine is busy.
+fn behind_nginx(heartbeat: Option<Heartbeat>) -> Option<Document> {
+    let config = ServerConfig {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        shards: Some(1),
+        connections_max: Some(64),
+        shard: Config { heartbeat, ..Config::default() },
+        ..ServerConfig::default()
+    };
+    let server = Server::start(&config, |_| Echo).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let found = Program::nginx(server.local_addr(), folder.path()).map(|nginx| nginx.probe());
+    server.handle().stop();
+    server.join();
+    match found {
+        None => eprintln!("SKIPPED: no nginx to stand before a server"),
+        Some(ref found) if doubts(found).contains(&"machine_late") => {
+            eprintln!("SKIPPED: others take this machine from nginx: {:?}", found.doubts);
+        }
+        Some(found) => return Some(found),
+    }
+    None
+}
+
+#[test]
+fn behind_nginx_the_idle_are_cut() {
+    let Some(found) = behind_nginx(None) else { return };
+    assert_eq!((found.pings, found.complete), (Pings::Client, true), "{found:?}");
+    assert_eq!(found.idle_counts, Some(Counts::Bytes), "{found:?}");
+    let limit = found.idle_limit_ms.unwrap();
+    assert!((2_900.0..3_500.0).contains(&limit), "{found:?}");
+    assert_eq!(found.detection.max_ms, Some(limit), "{found:?}");
+}
+
+#[test]
+fn behind_nginx_pings_in_time_save_the_idle() {
+    let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(1));
+    let beat = Heartbeat { policy: Policy::Periodic, interval, timeout };
+    let Some(found) = behind_nginx(Some(beat)) else { return };
+    assert_beat(&found, 2, 1, 0);
+    assert_eq!((found.pings, found.idle_limit_ms), (Pings::Server, None), "{found:?}");
+    assert!(found.complete, "{found:?}");
 }
