@@ -1,10 +1,14 @@
 //! What a run is to do.
 
+mod headers;
 mod place;
 mod resolve;
+mod script;
 mod secure;
 
+pub use headers::{Header, is_secret};
 pub use resolve::{Amount, Asked, PlanError, raise_descriptor_limit, resolve};
+pub use script::{Beat, Preset, Reply, Script};
 pub use secure::Secure;
 
 use crate::death::Death;
@@ -36,6 +40,8 @@ pub struct Plan {
     pub subprotocols: Vec<String>,
     /// The Origin field.
     pub origin: Option<String>,
+    /// Further fields of the request; `{n}` in a value stands for the connection's number.
+    pub headers: Vec<Header>,
     /// Addresses to connect from, used in turn; empty: the kernel's choice.
     pub sources: Vec<IpAddr>,
     /// How many connections.
@@ -57,6 +63,8 @@ pub struct Plan {
     pub expect: Expect,
     /// The client's own pings on each connection.
     pub client_ping: Option<Duration>,
+    /// What each connection says in text beside its messages.
+    pub script: Script,
     /// Who dies how, in the order given.
     pub kills: Vec<Kill>,
     /// When they die.
@@ -106,13 +114,16 @@ impl Plan {
         what: impl FnOnce(&ClientRequest<'_>) -> T,
     ) -> T {
         let subprotocols: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
+        let values: Vec<_> = self.headers.iter().map(|h| numbered(&h.value, number)).collect();
+        let names = self.headers.iter().map(|header| header.name.as_str());
+        let headers: Vec<_> = names.zip(values.iter().map(AsRef::as_ref)).collect();
         what(&ClientRequest {
             host: &self.host,
             target: &numbered(&self.path, number),
             nonce,
             subprotocols: &subprotocols,
             origin: self.origin.as_deref(),
-            ..ClientRequest::default()
+            headers: &headers,
         })
     }
 
@@ -135,7 +146,7 @@ impl Plan {
 }
 
 /// `text` with the connection's number in the place of `{n}`.
-fn numbered(text: &str, number: u32) -> Cow<'_, str> {
+pub(crate) fn numbered(text: &str, number: u32) -> Cow<'_, str> {
     match text.contains("{n}") {
         true => text.replace("{n}", &number.to_string()).into(),
         false => text.into(),

@@ -62,9 +62,15 @@ pub struct Tally {
     pub service_ns: Histogram<u64>,
     /// How late sends were, ns.
     pub send_late_ns: Histogram<u64>,
-    /// Pings of the server that came.
+    /// Greetings of a script.
+    pub hellos_sent: u64,
+    /// Answers of a script to heartbeats in text; they are among [`Tally::pings_answered`].
+    pub replies_sent: u64,
+    /// Beats of a script.
+    pub beats_sent: u64,
+    /// Pings of the server that came, in frames of their own or in text.
     pub pings_seen: u64,
-    /// Pongs sent for them; of several pings at once only the newest is answered.
+    /// Answers sent for them; of several pings at once only the newest is answered.
     pub pings_answered: u64,
     /// Between successive pings of the server on one connection, ns.
     pub ping_interval_ns: Histogram<u64>,
@@ -213,6 +219,9 @@ impl Default for Tally {
             latency_ns: histogram(),
             service_ns: histogram(),
             send_late_ns: histogram(),
+            hellos_sent: 0,
+            replies_sent: 0,
+            beats_sent: 0,
             pings_seen: 0,
             pings_answered: 0,
             ping_interval_ns: histogram(),
@@ -257,6 +266,9 @@ impl Tally {
         self.messages_unasked += other.messages_unasked;
         self.messages_unanswered += other.messages_unanswered;
         self.messages_skipped += other.messages_skipped;
+        self.hellos_sent += other.hellos_sent;
+        self.replies_sent += other.replies_sent;
+        self.beats_sent += other.beats_sent;
         self.pings_seen += other.pings_seen;
         self.pings_answered += other.pings_answered;
         self.client_pings_sent += other.client_pings_sent;

@@ -42,7 +42,7 @@ use halfopen_wheel::Instant;
 use hdrhistogram::Histogram;
 use schema::{
     ClientPings, ConnectionsBlock, Env, Figures, LivingBlock, LostBlock, MessagesBlock, PhaseBlock,
-    PingsBlock, SCHEMA, ServerPings, ThresholdBlock, Tool,
+    PingsBlock, SCHEMA, ScriptBlock, ServerPings, ThresholdBlock, Tool,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -147,6 +147,11 @@ fn messages(input: &Input<'_>) -> MessagesBlock {
         rate_per_s: sends.then(|| tally.messages_sent as f64 / seconds),
         latency_us: answers.then(|| Summary::of_histogram(&tally.latency_ns, US)),
         service_us: Summary::of_histogram(&tally.service_ns, US),
+        script: (!input.plan.script.is_empty()).then_some(ScriptBlock {
+            hellos: tally.hellos_sent,
+            replies: tally.replies_sent,
+            beats: tally.beats_sent,
+        }),
     }
 }
 

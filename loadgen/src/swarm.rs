@@ -25,6 +25,8 @@ mod meter;
 mod opening;
 mod orders;
 mod output;
+mod rhythm;
+mod script;
 mod spared;
 mod traffic;
 
@@ -235,6 +237,7 @@ impl Swarm {
 
     fn take_in(&mut self, now: Instant, index: usize, incoming: Incoming<'_>) {
         match &incoming {
+            Incoming::Text(text) if self.is_text_ping(now, index, text) => {}
             Incoming::Text(text) => self.take_message(now, index, text.as_bytes()),
             Incoming::Binary(payload) => self.take_message(now, index, payload),
             Incoming::Ping(_) => self.take_ping(now, index),
@@ -315,7 +318,7 @@ impl Swarm {
             match self.conns[index].phase {
                 Phase::Handshaking { .. } => self.handshake_is_due(now, index, heard, ops),
                 Phase::Refused => self.abort(index, ops),
-                Phase::Living => self.own_ping_is_due(now, index, ops),
+                Phase::Living => self.rhythm_is_due(now, index, ops),
                 Phase::Dead(victim) => self.dead_is_due(now, index, victim, ops),
                 _ => {}
             }

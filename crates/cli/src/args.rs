@@ -8,6 +8,7 @@ mod expand;
 mod foreign;
 mod messages;
 mod probe;
+mod script;
 mod serve;
 mod trust;
 
@@ -16,6 +17,7 @@ pub(crate) use expand::expand;
 pub(crate) use foreign::{Foreign, ForeignFlags, with_port};
 pub(crate) use messages::MessageFlags;
 pub(crate) use probe::Probe;
+pub(crate) use script::ScriptFlags;
 pub(crate) use serve::{App, LimitFlags, Policy, Serve, TcpFlags};
 pub(crate) use trust::TrustFlags;
 
@@ -23,7 +25,7 @@ use crate::units::{
     OrAuto, OrOff, count, cpu_list, duration_or_off, positive_duration, rate, shards,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use halfopen_loadgen::plan::ServerPing;
+use halfopen_loadgen::plan::{Header, ServerPing};
 use halfopen_server::DriverKind;
 use halfopen_server::io_uring::Feature;
 use std::net::{IpAddr, SocketAddr};
@@ -204,6 +206,12 @@ pub(crate) struct Load {
     /// The Origin to send, as a browser would
     #[arg(long, value_name = "ORIGIN", value_parser = field_value)]
     pub origin: Option<String>,
+    /// A field of the request, as 'Authorization: Bearer x'; may be given several times
+    ///
+    /// An n in braces stands for the connection's number. Reports leave out the values of
+    /// Authorization, Proxy-Authorization and Cookie.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub header: Vec<Header>,
     #[command(flatten)]
     pub trust: TrustFlags,
     /// What it runs on: auto, io-uring, tokio-uring, epoll
@@ -221,6 +229,8 @@ pub(crate) struct Load {
 
     #[command(flatten)]
     pub messages: MessageFlags,
+    #[command(flatten)]
+    pub script: ScriptFlags,
     #[command(flatten)]
     pub deaths: DeathFlags,
 

@@ -1,5 +1,6 @@
 //! From what was measured to what a report is made of.
 
+use crate::argv::published;
 use crate::measure::Measured;
 use halfopen_loadgen::record::{Interval as Counted, histogram};
 use halfopen_loadgen::report::number::count;
@@ -33,7 +34,7 @@ pub(crate) struct Known<'a> {
 pub(crate) fn report(measured: &Measured, known: Known<'_>) -> (Report, Histograms) {
     let outcome = &measured.outcome;
     build(&Input {
-        argv: std::env::args().collect(),
+        argv: published(std::env::args()),
         git: option_env!("HALFOPEN_GIT").map(str::to_owned),
         plan: &outcome.plan,
         settings: known.settings,

@@ -55,6 +55,7 @@ pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
 
 fn asked(flags: &Load) -> Result<Asked, Failure> {
     Ok(Asked {
+        headers: flags.header.clone(),
         cacert: flags.trust.cacert.clone(),
         insecure: flags.trust.insecure,
         connections: flags.connections,
@@ -66,6 +67,7 @@ fn asked(flags: &Load) -> Result<Asked, Failure> {
         kind: flags.messages.kind.into(),
         expect: flags.messages.expect.into(),
         client_ping: flags.messages.client_ping,
+        script: flags.script.script(),
         kills: kills(&flags.deaths.kill, flags.connections).map_err(Failure::usage)?,
         kill_at: match flags.deaths.kill_at {
             OrAuto::Auto => KillAt::Auto,

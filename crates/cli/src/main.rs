@@ -6,6 +6,7 @@
 
 mod admin;
 mod args;
+mod argv;
 mod child;
 mod choice;
 mod demo;

@@ -90,6 +90,11 @@ fn fact_rows(report: &Report) -> Vec<(&'static str, String)> {
         let rtt = percentiles(&client.rtt_us, 1e-3);
         rows.push(("client's pings", format!("{sent} sent, {answered} answered{rtt}")));
     }
+    if let Some(script) = &figures.messages.script {
+        let (hellos, replies, beats) =
+            (count(script.hellos), count(script.replies), count(script.beats));
+        rows.push(("script", format!("{hellos} hellos, {replies} answers, {beats} beats")));
+    }
     if figures.messages.sent > 0 {
         let (sent, received) = (count(figures.messages.sent), count(figures.messages.received));
         let latency = figures.messages.latency_us.as_ref();

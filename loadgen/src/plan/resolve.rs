@@ -3,10 +3,12 @@
 
 use super::place::Place;
 use super::{
-    Between, Expect, Kill, KillAt, KillTimes, MessageKind, Plan, Secure, ServerPing, Watch,
+    Between, Expect, Header, Kill, KillAt, KillTimes, MessageKind, Plan, Script, Secure,
+    ServerPing, Watch,
 };
 use crate::death::Death;
 use bytes::BytesMut;
+use halfopen_proto::handshake::InvalidHeader;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -42,6 +44,8 @@ pub struct Asked {
     pub subprotocols: Vec<String>,
     /// The Origin field.
     pub origin: Option<String>,
+    /// Further fields of the request; `{n}` in a value stands for the connection's number.
+    pub headers: Vec<Header>,
     /// How many connections.
     pub connections: u32,
     /// New connections a second, over all.
@@ -60,6 +64,8 @@ pub struct Asked {
     pub expect: Expect,
     /// The client's own pings on each connection.
     pub client_ping: Option<Duration>,
+    /// What each connection says in text beside its messages.
+    pub script: Script,
     /// Who dies how.
     pub kills: Vec<(Death, Amount)>,
     /// When they die.
@@ -106,6 +112,7 @@ impl Asked {
             insecure: false,
             subprotocols: Vec::new(),
             origin: None,
+            headers: Vec::new(),
             connections: 1_000,
             connect_rate: 5_000.0,
             connect_timeout: Duration::from_secs(10),
@@ -115,6 +122,7 @@ impl Asked {
             kind: MessageKind::Text,
             expect: Expect::Any,
             client_ping: None,
+            script: Script::default(),
             kills: Vec::new(),
             kill_at: KillAt::Auto,
             kill_over: Duration::ZERO,
@@ -205,6 +213,7 @@ pub enum PlanError {
 /// The URL, a value or this machine does not allow it.
 pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
     check(asked)?;
+    asked.script.check()?;
     let place = Place::parse(&asked.url)?;
     let targets = place.look_up()?;
     let kills = count_kills(asked)?;
@@ -214,6 +223,7 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
         tls: Secure::resolve(asked, &place)?,
         subprotocols: asked.subprotocols.clone(),
         origin: asked.origin.clone(),
+        headers: asked.headers.clone(),
         sources: choose_sources(asked, &targets, limits.ports)?,
         targets,
         host: place.authority,
@@ -227,6 +237,7 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
         kind: asked.kind,
         expect: asked.expect,
         client_ping: asked.client_ping,
+        script: asked.script.clone(),
         kills,
         kill_at: asked.kill_at,
         kill_over: asked.kill_over,
@@ -242,8 +253,16 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
     };
     // Once for all connections, so that none can fail by it.
     plan.with_request(0, [0; 16], |request| request.encode(&mut BytesMut::new()))
-        .map_err(|error| PlanError::Value(format!("the handshake cannot be written: {error}")))?;
+        .map_err(|error| PlanError::Value(unwritable(&error)))?;
     Ok(plan)
+}
+
+/// What is wrong with the request, and what there is instead.
+fn unwritable(error: &InvalidHeader) -> String {
+    format!(
+        "the handshake cannot be written: {error} (subprotocols and the Origin have flags of their \
+         own)"
+    )
 }
 
 /// Raises the soft descriptor limit of this process to the hard one, and returns it.
@@ -479,6 +498,7 @@ mod tests {
         let asked = Asked {
             subprotocols: vec!["chat".into()],
             origin: Some("https://example.org".into()),
+            headers: vec!["Cookie: user={n}".parse().unwrap()],
             ..Asked::new("ws://127.0.0.1:9001/room/{n}?user={n}")
         };
         let mut request = BytesMut::new();
@@ -487,6 +507,27 @@ mod tests {
         assert!(request.starts_with("GET /room/7?user=7 HTTP/1.1\r\n"), "{request}");
         assert!(request.contains("Sec-WebSocket-Protocol: chat\r\n"), "{request}");
         assert!(request.contains("Origin: https://example.org\r\n"), "{request}");
+        assert!(request.contains("Cookie: user=7\r\n"), "{request}");
+    }
+
+    #[test]
+    fn a_field_that_the_handshake_sets_itself_is_named_and_refused() {
+        let told = |header: &str| {
+            let headers = vec![header.parse().unwrap()];
+            resolve(&Asked { headers, ..asked(1) }).unwrap_err().to_string()
+        };
+        for name in ["Host", "upgrade", "Connection", "Sec-WebSocket-Key", "Content-Length"] {
+            assert!(
+                told(&format!("{name}: x")).contains(&format!("{name} cannot be sent")),
+                "{name}"
+            );
+        }
+        let both = Asked {
+            origin: Some("https://a.example".into()),
+            headers: vec!["Origin: https://b.example".parse().unwrap()],
+            ..asked(1)
+        };
+        assert!(matches!(resolve(&both), Err(PlanError::Value(_))));
     }
 
     #[test]

@@ -63,13 +63,14 @@ impl Judgement {
 }
 
 /// Settings that must agree, or else two runs say nothing about each other.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "connections",
     "ping_interval_ms",
     "ping_timeout_ms",
     "message_rate_per_s",
     "message_bytes",
     "client_ping_ms",
+    "beat_ms",
     "kill",
     "kill_over_ms",
     "tls",
@@ -108,7 +109,7 @@ fn judge(baseline: &Report, run: &Report, rows: &[Row]) -> (Judgement, Vec<Strin
 fn differences(baseline: &Report, run: &Report) -> Vec<String> {
     // What is off was not always a setting.
     let set = |report: &'_ Report, name: &str| {
-        report.plan.get(name).filter(|&value| value != false).cloned()
+        report.plan.get(name).filter(|&value| value != false && !value.is_null()).cloned()
     };
     let settings = SETTINGS.iter().filter(|&&name| set(baseline, name) != set(run, name));
     let mut all: Vec<_> = settings.map(|name| format!("the plans differ in {name}")).collect();

@@ -1,7 +1,7 @@
 //! The plan as it stands in a report: every time in the unit that its name ends with.
 
 use super::input::Input;
-use crate::plan::{Between, KillAt, Plan, ServerPing, Watch};
+use crate::plan::{Between, Header, KillAt, Plan, Reply, ServerPing, Watch};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     let mut set = |name: &str, value: Value| settings.insert(name.into(), value);
     set("url", json!(plan.url));
     set("targets", json!(plan.targets));
+    let headers = plan.headers.iter().map(Header::published);
+    set("headers", headers.collect());
     set("tls", json!(plan.tls.is_some()));
     if let Some(tls) = &plan.tls {
         set("tls_name", json!(tls.name));
@@ -30,6 +32,11 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     set("message_kind", json!(plan.kind));
     set("expect", json!(plan.expect));
     set("client_ping_ms", plan.client_ping.map_or(Value::Null, ms));
+    set("hello", json!(plan.script.hello));
+    set("reply", plan.script.replies.iter().map(Reply::to_string).collect());
+    let beat = plan.script.beat.as_ref();
+    set("beat_ms", beat.map_or(Value::Null, |beat| ms(beat.every)));
+    set("beat", beat.map_or(Value::Null, |beat| json!(beat.text)));
     set("kill", kills.into());
     set("kill_at", kill_at(plan));
     set("kill_over_ms", ms(plan.kill_over));

@@ -114,6 +114,11 @@ fn heartbeats(report: &Report) -> Vec<Fact> {
         facts.push(fact("pings of the client, sent", count(client.sent)));
         facts.push(fact("answered by the server", count(client.answered)));
     }
+    if let Some(script) = &messages.script {
+        facts.push(fact("hellos in text", count(script.hellos)));
+        facts.push(fact("heartbeats of the server in text, answered", count(script.replies)));
+        facts.push(fact("beats in text", count(script.beats)));
+    }
     if messages.sent + messages.received > 0 {
         facts.push(fact("messages sent", count(messages.sent)));
         facts.push(fact("messages received", count(messages.received)));

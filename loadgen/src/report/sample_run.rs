@@ -5,7 +5,9 @@ use super::schema::{ObserverKind, Report};
 use super::{Histograms, build};
 use crate::death::Death;
 use crate::observer::{RESOLUTION, Sighting};
-use crate::plan::{Between, Expect, Kill, KillAt, KillTimes, MessageKind, Plan, ServerPing, Watch};
+use crate::plan::{
+    Between, Expect, Kill, KillAt, KillTimes, MessageKind, Plan, Script, ServerPing, Watch,
+};
 use crate::record::{Tally, Victim};
 use crate::sample::proc::{Carried, MachineTicks, Memory, TcpCounters};
 use crate::sample::{Gauges, Point, Samples};
@@ -122,6 +124,7 @@ fn plan() -> Plan {
         path: "/".into(),
         subprotocols: Vec::new(),
         origin: None,
+        headers: Vec::new(),
         sources: Vec::new(),
         connections: 10_000,
         connect_rate: 20_000.0,
@@ -132,6 +135,7 @@ fn plan() -> Plan {
         kind: MessageKind::Binary,
         expect: Expect::Any,
         client_ping: None,
+        script: Script::default(),
         kills: vec![
             kill(Death::Blackhole, 1000),
             kill(Death::Freeze, 1000),

@@ -227,6 +227,19 @@ pub struct MessagesBlock {
     pub latency_us: Option<Summary>,
     /// From the actual send to the answer.
     pub service_us: Summary,
+    /// Texts beside the messages, counted nowhere else in this block; null: there is no script.
+    pub script: Option<ScriptBlock>,
+}
+
+/// What connections said in text beside their messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScriptBlock {
+    /// Greetings after the upgrade.
+    pub hellos: u64,
+    /// Answers to the server's heartbeat in text, which `pings.server` counts as well.
+    pub replies: u64,
+    /// Beats.
+    pub beats: u64,
 }
 
 /// Heartbeats.
@@ -238,7 +251,7 @@ pub struct PingsBlock {
     pub client: Option<ClientPings>,
 }
 
-/// Pings of the server.
+/// Pings of the server, in frames of their own or in text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerPings {
     /// Seen by the client.

@@ -1,6 +1,7 @@
 //! One connection of a swarm.
 
 use super::line::Line;
+use super::script::Owed;
 use halfopen_proto::{Connection, Role};
 use halfopen_wheel::Instant;
 use std::num::NonZeroU64;
@@ -13,7 +14,7 @@ pub(super) struct Conn {
     pub(super) phase: Phase,
     /// Its messages.
     pub(super) line: Line,
-    /// When the wheel is to look at it: the handshake's end, or its next own ping.
+    /// When the wheel is to look at it: the handshake's end, or its next own ping or beat.
     pub(super) deadline: Instant,
     /// When the server's last ping came.
     pub(super) pinged: Moment,
@@ -32,6 +33,8 @@ pub(super) struct Conn {
     pub(super) in_flight: bool,
     /// Its own ping is in that send.
     pub(super) ping_in_flight: bool,
+    /// Texts that it is to say.
+    pub(super) owed: Owed,
 }
 
 /// How far a connection has come.
@@ -74,6 +77,7 @@ impl Conn {
             place: 0,
             in_flight: false,
             ping_in_flight: false,
+            owed: Owed::NOTHING,
         }
     }
 }

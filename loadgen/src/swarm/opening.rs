@@ -211,7 +211,8 @@ impl Swarm {
         self.wheel.disarm(index as u32);
         self.opening.under_way -= 1;
         self.ledger.opened(now.saturating_since(opened));
-        self.plan_own_pings(now, index);
+        self.owe_hello(index);
+        self.await_rhythm(now, index);
     }
 
     /// It is no WebSocket server, or does not want us. If nobody else has told why, the first words

@@ -1,6 +1,7 @@
 //! What goes out: one chunk of a connection at a time, from a pool of buffers.
 
 use super::conn::Moment;
+use super::script::Owed;
 use super::{Phase, Swarm};
 use crate::plan::MessageKind;
 use bytes::BytesMut;
@@ -47,6 +48,11 @@ impl Output {
         }
     }
 
+    /// Whether a message of the connection is under way in fragments.
+    pub(super) fn is_in_fragments(&self, index: usize) -> bool {
+        self.unfinished.contains_key(&index)
+    }
+
     pub(super) fn say_last(&mut self, index: usize, out: BytesMut) {
         self.last.insert(index, out);
     }
@@ -77,6 +83,7 @@ impl Swarm {
         match self.conns[index].phase {
             Phase::Living => {
                 self.say_pong(index, &mut out);
+                self.say_owed(index, &mut out);
                 self.say_messages(now, index, &mut out);
             }
             Phase::Dead(_) if self.is_back(index) => self.say_pong(index, &mut out),
@@ -93,6 +100,7 @@ impl Swarm {
         conn.phase == Phase::Living
             && finished
             && !conn.ws.owes_pong()
+            && conn.owed == Owed::NOTHING
             && !conn.line.wants_to_send()
     }
 
@@ -118,8 +126,7 @@ impl Swarm {
         let conn = &mut self.conns[index];
         let key = self.rng.u32(..).to_ne_bytes();
         if conn.ws.encode_pong(key, &mut self.scratch, out) {
-            self.ledger.answered(conn.answered.is_never());
-            conn.answered = conn.pinged;
+            self.answered(index);
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Script {
     pub(crate) mute: bool,
     /// It pings that often.
     pub(crate) pings: Option<Duration>,
+    /// With this text, and not with a ping.
+    pub(crate) pings_with: Option<&'static str>,
     /// It sends messages back.
     pub(crate) echoes: bool,
     /// It ends each connection at its n-th ping, in this way.
@@ -59,6 +61,7 @@ impl Default for Script {
             answers_with: Vec::new(),
             mute: false,
             pings: None,
+            pings_with: None,
             echoes: true,
             ends_at_ping: None,
             lets_the_client_close: false,
@@ -142,7 +145,10 @@ impl Peer {
         {
             return self.end(end);
         }
-        ws.encode_ping(&self.ticks.to_be_bytes(), [0; 4], &mut self.out);
+        match script.pings_with {
+            Some(text) => ws.encode(Message::Text(text), [0; 4], &mut self.out),
+            None => ws.encode_ping(&self.ticks.to_be_bytes(), [0; 4], &mut self.out),
+        };
         self.next_tick = script.pings.map(|interval| now + interval);
     }
 

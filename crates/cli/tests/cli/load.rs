@@ -90,25 +90,47 @@ fn a_server_that_speaks_only_http_is_quoted() {
     assert!(ran.err.contains("is it a WebSocket server"), "{ran:?}");
 }
 
-#[test]
-fn the_numbers_of_connections_stand_in_the_url() {
+/// Sends three connections with `flags`, and gives the heads of their requests, sorted.
+fn heads_of_three(path: &str, flags: &[&str]) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}/room/{{n}}", listener.local_addr().unwrap());
+    let url = format!("ws://{}{path}", listener.local_addr().unwrap());
     let seen = std::thread::spawn(move || {
-        let mut rooms: Vec<String> = (0..3)
-            .map(|_| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut bytes = [0; 1024];
-                let length = stream.read(&mut bytes).unwrap();
-                let head = String::from_utf8_lossy(&bytes[..length]).into_owned();
-                head.split(' ').nth(1).unwrap().to_owned()
-            })
-            .collect();
-        rooms.sort();
-        rooms
+        let head = |_| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = [0; 1024];
+            let length = stream.read(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes[..length]).into_owned()
+        };
+        Vec::from_iter((0..3).map(head))
     });
-    assert_eq!(run(&["load", &url, "-c3", "-q"]).status, Some(1));
-    assert_eq!(seen.join().unwrap(), ["/room/0", "/room/1", "/room/2"]);
+    assert_eq!(run(&[&["load", &url, "-c3", "-q"], flags].concat()).status, Some(1));
+    let mut heads = seen.join().unwrap();
+    heads.sort();
+    heads
+}
+
+#[test]
+fn the_numbers_of_connections_stand_in_the_url_and_in_headers() {
+    let flags = ["-H", "Cookie: user={n}", "--header=X-Two: 2"];
+    let heads = heads_of_three("/room/{n}", &flags);
+    for (n, head) in heads.iter().enumerate() {
+        assert!(head.starts_with(&format!("GET /room/{n} HTTP/1.1\r\n")), "{head}");
+        assert!(head.contains(&format!("\r\nCookie: user={n}\r\nX-Two: 2\r\n")), "{head}");
+    }
+}
+
+#[test]
+fn what_a_header_keeps_secret_is_in_no_report() {
+    let server = Served::start(&[]);
+    let secret = "Bearer do-not-tell";
+    let flags = ["load", "-c2", "-d100ms", "--json", "-H", "X-Open: seen", "-H"];
+    let authorization = format!("Authorization: {secret}");
+    let ran = run(&[&flags[..], &[&authorization, &server.url()]].concat());
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(!ran.out.contains("do-not-tell"), "{ran:?}");
+    let report = ran.document();
+    assert_eq!(report["plan"]["headers"][0], "X-Open: seen");
+    assert_eq!(report["plan"]["headers"][1], "Authorization: ***");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod refused;
 mod report;
 mod serve;
 mod servers;
+mod socket_io;
 mod stopped;
 mod tls;
 mod wrong_use;

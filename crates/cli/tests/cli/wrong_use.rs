@@ -2,7 +2,7 @@ use crate::program::run;
 
 #[test]
 fn wrong_use_exits_2_and_says_what_is_allowed() {
-    let cases: [(&[&str], &str); 31] = [
+    let cases: [(&[&str], &str); 36] = [
         (&[], "Usage: halfopen"),
         (&["labb"], "is 'lab' meant?"),
         (&["probe", "ws://127.0.0.1/", "-c65"], "allowed are 1 to 64"),
@@ -16,9 +16,14 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["lab", "--server", "peer=y", "--url=pier=ws://[::1]/"], "is 'peer' meant?"),
         (&["lab", "--server", "x=y", "--server-ping=20s"], "interval/timeout"),
         (&["lab", "--server-start=1s"], "--server"),
-        (&["load", "ws://127.0.0.1/", "-H", "A: b"], "-H is not there yet"),
-        (&["load", "ws://127.0.0.1/", "--hello=x"], "--hello is not there yet"),
         (&["load", "ws://127.0.0.1/", "--insecure"], "use wss://"),
+        (&["load", "ws://127.0.0.1/", "-H", "A b"], "written as 'NAME: VALUE'"),
+        (&["load", "ws://127.0.0.1/", "-H", "A B: c"], "letters, digits"),
+        (&["load", "ws://127.0.0.1/", "-H", "A: b\nC: d"], "line break"),
+        (&["load", "ws://127.0.0.1/", "-HHost: a"], "Host cannot be sent"),
+        (&["load", "ws://127.0.0.1/", "--reply=x"], "WHAT=ANSWER"),
+        (&["load", "ws://127.0.0.1/", "--hello=@/none"], "/none cannot be read"),
+        (&["load", "ws://127.0.0.1/", "--preset=socket.io"], "engine.io phoenix signalr"),
         (&["load", "http://127.0.0.1/"], "use ws://"),
         (&["load", "127.0.0.1:9001"], "ws://127.0.0.1:9001"),
         (&["load", "ws://127.0.0.1/", "--kill", "vansh=1"], "'vanish' meant?"),
