@@ -7,6 +7,7 @@ use crate::{assert_about, doubts, plan, settings};
 use halfopen_driver::DriverKind;
 use halfopen_loadgen::probe::{Counts, Document, Pings, Running};
 use halfopen_server::{Config, Echo, Heartbeat, Policy, Server, ServerConfig};
+use halfopen_sim::skipped;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -76,7 +77,7 @@ impl Drop for Program {
 /// Probes a server, unless it cannot be started or others take this machine meanwhile.
 fn look(what: &str, program: &str, flag: &str, source: &str, judge: impl Fn(&Document)) {
     let Some(server) = Program::start(program, flag, source) else {
-        return eprintln!("SKIPPED: {what} does not start under {program}");
+        return skipped(&format!("{what} does not start under {program}"));
     };
     let found = server.probe();
     if doubts(&found).contains(&"machine_late") {
@@ -203,7 +204,7 @@ fn behind_nginx(heartbeat: Option<Heartbeat>) -> Option<Document> {
     server.handle().stop();
     server.join();
     match found {
-        None => eprintln!("SKIPPED: no nginx to stand before a server"),
+        None => skipped("no nginx to stand before a server"),
         Some(ref found) if doubts(found).contains(&"machine_late") => {
             eprintln!("SKIPPED: others take this machine from nginx: {:?}", found.doubts);
         }

@@ -4,6 +4,7 @@ use crate::{assert_about, doubts, plan, settings};
 use halfopen_driver::DriverKind;
 use halfopen_loadgen::probe::{Document, Pings, Running};
 use halfopen_server::{Config, Echo, Heartbeat, Policy, Server, ServerConfig};
+use halfopen_sim::skipped;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,7 +46,7 @@ fn our_own_server_is_known_on_each_driver_and_everybody_leaves_politely() {
         assert_eq!(stats.ended(halfopen_server::End::Silent), 3, "the mutes: {stats:?}");
         assert_eq!(stats.ended(halfopen_server::End::Reset), 0, "{stats:?}");
         if is_spoilt(&found) {
-            return eprintln!("SKIPPED: others take this machine: {:?}", found.doubts);
+            return skipped(&format!("others take this machine: {:?}", found.doubts));
         }
         let tick = Duration::from_millis(8);
         assert_about("interval", &found.interval_ms, Duration::from_millis(900), tick);

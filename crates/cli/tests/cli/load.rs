@@ -1,5 +1,6 @@
 use crate::program::{Served, run};
 use halfopen_loadgen::death::Death;
+use halfopen_sim::skipped;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
@@ -142,7 +143,7 @@ fn who_may_not_let_a_host_vanish_is_told_so_and_what_is_as_silent() {
     let may_vanish = Death::possible().contains(&Death::Vanish);
     let line = [if may_vanish { &without[..] } else { &[] }, &load[..]].concat();
     let Ok(output) = std::process::Command::new(line[0]).args(&line[1..]).output() else {
-        return eprintln!("SKIPPED: no setpriv to give CAP_NET_ADMIN away");
+        return skipped("no setpriv to give CAP_NET_ADMIN away");
     };
     let ran = crate::program::Ran::from(output);
     assert_eq!(ran.status, Some(1), "{ran:?}");

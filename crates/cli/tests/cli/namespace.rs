@@ -1,6 +1,7 @@
 //! A server that is elsewhere: in another network namespace, at the other end of a veth pair.
 
 use crate::program::{Ran, Served, is_spoilt, unspoilt};
+use halfopen_sim::skipped;
 use std::process::{Command, Stdio};
 
 /// Two namespaces joined by a cable, gone at the end.
@@ -55,7 +56,7 @@ fn ip(line: &str) -> bool {
 #[test]
 fn of_a_server_elsewhere_the_client_side_tells_what_it_can_and_says_so() {
     let Some(places) = Places::make("far") else {
-        return eprintln!("SKIPPED: no right to make network namespaces (or no `ip`)");
+        return skipped("no right to make network namespaces (or no `ip`)");
     };
     let listen = format!("--listen={SERVER}:0");
     let heartbeat = ["--ping-interval=1s", "--ping-timeout=1s"];
@@ -101,7 +102,7 @@ fn of_a_server_elsewhere_the_client_side_tells_what_it_can_and_says_so() {
 #[test]
 fn a_server_elsewhere_is_probed_as_well() {
     let Some(places) = Places::make("probe") else {
-        return eprintln!("SKIPPED: no right to make network namespaces (or no `ip`)");
+        return skipped("no right to make network namespaces (or no `ip`)");
     };
     let listen = format!("--listen={SERVER}:0");
     let args = ["serve", &listen, "--ping-interval=600ms", "--ping-timeout=300ms"];

@@ -1,6 +1,7 @@
 //! A server whose heartbeat is in text, by the hands of others: Socket.IO on Node.
 
 use crate::program::{is_spoilt, run};
+use halfopen_sim::skipped;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -30,7 +31,7 @@ impl SocketIo {
     fn start() -> Option<Self> {
         let has = Command::new("node").args(["-e", "require.resolve('socket.io')"]).output();
         if !has.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: Node does not find socket.io (NODE_PATH=$(.ci/socket.io))");
+            skipped("Node does not find socket.io (NODE_PATH=$(.ci/socket.io))");
             return None;
         }
         let mut node = Command::new("node");
@@ -81,7 +82,7 @@ fn a_thousand_connections_are_held_at_socket_io_which_gives_up_those_who_fall_si
     assert_eq!(report["messages"]["script"]["replies"], pings["answered"]);
     let dead = server.end();
     if is_spoilt(&report) {
-        eprintln!("SKIPPED: others take this machine from a Socket.IO server: {dead} given up");
+        skipped(&format!("others take this machine from a Socket.IO server: {dead} given up"));
         return;
     }
     assert_eq!((&report["living"]["at_end"], dead), (&940.into(), 60), "{}", report["living"]);

@@ -1,6 +1,7 @@
 //! TLS: both our ends with each other, with others' on the other side, and with those who speak none.
 
 use crate::program::{Ran, Served, is_spoilt, run};
+use halfopen_sim::skipped;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustix::process::Signal;
 use std::fs;
@@ -183,7 +184,7 @@ fn has(program: &str, version: &str) -> bool {
     let tried = command.arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let has = tried.is_ok_and(|status| status.success());
     if !has {
-        eprintln!("SKIPPED: no {program}, so its TLS was not spoken with");
+        skipped(&format!("no {program}, so its TLS was not spoken with"));
     }
     has
 }

@@ -249,7 +249,7 @@ pub fn severed_and_restored_it_goes_on(harness: &dyn Harness) {
 /// `Vanish`: nobody is told, until somebody speaks; then he hears RST.
 pub fn a_vanished_connection_is_silent_until_it_is_spoken_to(harness: &dyn Harness) {
     if !harness.may_vanish() {
-        return eprintln!("SKIPPED: nothing vanishes without CAP_NET_ADMIN");
+        return crate::skipped("nothing vanishes without CAP_NET_ADMIN");
     }
     let (server, client) = vanish(harness);
     assert_eq!((server.ends(), client.ends()), (vec![Cause::Reset], vec![Cause::Aborted]));
