@@ -26,18 +26,28 @@ DEFAULT_DRIVERS = ["io-uring", "tokio-uring", "epoll"]
 # INFORMATIONAL: the case asks how a peer behaves where the protocol allows several ways.
 ALLOWED = {"OK", "INFORMATIONAL"}
 
-# The suite listens on all interfaces, with a web server beside it: here on loopback only. It does
-# not outlive whoever holds its stdin.
+# The suite listens on all interfaces, with a web server beside it: here on loopback only, and over
+# TLS where it is given a certificate, which its own options lose. It does not outlive whoever holds
+# its stdin.
 WSTEST = """
 import os, sys, threading
 watch = threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)))
 watch.daemon = True
 watch.start()
 
-from twisted.internet import reactor
-tcp, tls = reactor.listenTCP, reactor.listenSSL
-reactor.listenTCP = lambda port, factory, *_, **__: tcp(port, factory, interface="127.0.0.1")
-reactor.listenSSL = lambda port, factory, keys, *_, **__: tls(port, factory, keys, interface="127.0.0.1")
+from twisted.internet import reactor, ssl
+listen_plain = reactor.listenTCP
+def listen(port, factory, *rest, **more):
+    if "CERT" not in os.environ:
+        return listen_plain(port, factory, interface="127.0.0.1")
+    keys = ssl.DefaultOpenSSLContextFactory(os.environ["KEY"], os.environ["CERT"])
+    # It listens by TCP in its turn.
+    reactor.listenTCP = listen_plain
+    try:
+        return reactor.listenSSL(port, factory, keys, interface="127.0.0.1")
+    finally:
+        reactor.listenTCP = listen
+reactor.listenTCP = listen
 
 from autobahntestsuite import wstest
 wstest.run()
@@ -60,7 +70,7 @@ class Suite:
         self.cert = os.path.join(options.suite, "cert.pem")
         self.key = os.path.join(options.suite, "key.pem")
 
-    def wstest(self, mode, agent, spec, *more):
+    def wstest(self, mode, agent, spec, **more):
         """Starts a side of the suite. What it says goes to a file beside its report."""
         out = os.path.join(self.reports, agent)
         shutil.rmtree(out, ignore_errors=True)
@@ -69,8 +79,9 @@ class Suite:
         with open(path, "w") as file:
             json.dump({"outdir": out, **spec}, file)
         with open(os.path.join(out, "wstest.log"), "w") as log:
-            command = [self.python, "-c", WSTEST, "-m", mode, "-s", path, *more]
-            return Child(command, cwd=out, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            command = [self.python, "-c", WSTEST, "-m", mode, "-s", path]
+            env = {**os.environ, **more}
+            return Child(command, cwd=out, env=env, stdin=subprocess.PIPE, stdout=log, stderr=log)
 
     def server(self, driver, sections, agent, tls=False, **options):
         """Has our server tested."""
@@ -91,10 +102,10 @@ class Suite:
     def our_client(self, driver, sections, agent, tls=False):
         """Has our client side tested."""
         port = free_port()
-        url = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"
+        url = f"ws://127.0.0.1:{port}"
         spec = {"url": url, "webport": 0, "cases": patterns(sections)}
-        keys = ["-k", self.key, "-c", self.cert] if tls else []
-        with self.wstest("fuzzingserver", agent, spec, *keys) as server:
+        keys = {"KEY": self.key, "CERT": self.cert} if tls else {}
+        with self.wstest("fuzzingserver", agent, spec, **keys) as server:
             await_listener(port, server)
             command = [self.client, f"127.0.0.1:{port}", driver, agent] + ["tls"] * tls
             with Child(command, stdout=subprocess.DEVNULL) as client:
