@@ -1,6 +1,7 @@
 //! The load generator: opens many connections to any WebSocket server, kills some of them in every
 //! way that a peer can die, and measures what heartbeats cost and how soon the dead are found.
 
+mod chance;
 pub mod death;
 pub mod observer;
 pub mod pacing;
@@ -10,6 +11,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod sample;
+mod serial;
 pub mod stats;
 pub mod swarm;
 pub mod threshold;

@@ -23,6 +23,7 @@ use halfopen_wheel::{Instant, clock};
 use netlink_packet_sock_diag::inet::{InetResponseHeader, SocketId, StateFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
@@ -51,15 +52,17 @@ pub struct Observer {
 }
 
 /// What became of one victim's socket at the server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Sighting {
     /// The victim's own address: the peer of the server's socket.
     pub client: SocketAddr,
     /// The address of the server that it was connected to.
     pub server: SocketAddr,
     /// When it was seen to have left ESTABLISHED.
+    #[serde(with = "crate::serial::moment")]
     pub detected: Option<Instant>,
     /// When it was seen to be destroyed.
+    #[serde(with = "crate::serial::moment")]
     pub reclaimed: Option<Instant>,
     /// Events were lost while it was watched, so that a time may be late by more than the period.
     pub doubtful: bool,

@@ -1,8 +1,18 @@
 //! When things are due: an open-loop schedule that is computed, not accumulated, so that it never
 //! drifts and does not slow down with what it drives.
 
+mod arrivals;
+mod rate;
+
+pub use arrivals::Arrivals;
+pub use rate::Rate;
+
+use arrivals::Places;
 use halfopen_wheel::Instant;
+use rate::Course;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// One of several workers who divide a numbered series among them, taking turns: worker 1 of 3 has
@@ -19,6 +29,11 @@ impl Share {
     /// All of it.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
+    /// The part of this share that is its worker `index` of `of`'s, where it is divided further.
+    pub const fn part(self, index: u32, of: u32) -> Self {
+        Self { index: self.index + self.of * index, of: self.of * of }
+    }
+
     /// How many of the numbers below `total` are this worker's.
     pub const fn count(self, total: u64) -> u64 {
         let (index, of) = (self.index as u64, self.of as u64);
@@ -31,15 +46,38 @@ impl Share {
     }
 }
 
-/// The schedule of one worker: number `n` of the whole series is due `n / rate` seconds after the
-/// start, or at a moment that was drawn, whoever does it and however late the one before it was.
+/// Counted from one, as it is typed: `2/4`.
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index + 1, self.of)
+    }
+}
+
+/// The most processes that share a plan.
+const SLICES_MAX: u32 = 1_024;
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Option<(u32, u32)> =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((nth, of)) if 1 <= nth && nth <= of && of <= SLICES_MAX => {
+                Ok(Self { index: nth - 1, of })
+            }
+            _ => Err(format!("a slice is written as 1/4 to 4/4, of {SLICES_MAX} at most")),
+        }
+    }
+}
+
+/// The schedule of one worker: number `n` of the whole series is due when the rate has let `n` come
+/// since the start, or at a moment that was drawn, whoever does it and however late the one before it was.
 #[derive(Clone, Debug)]
 pub struct Pace {
     start: Instant,
-    /// How long after the start each of this worker's own is due, where that was drawn.
-    drawn: Option<Vec<Duration>>,
-    /// Seconds between two numbers of the whole series.
-    gap: f64,
+    course: Course,
+    places: Places,
     share: Share,
     /// How many of its own this worker has taken, and how many it may.
     taken: u64,
@@ -53,7 +91,27 @@ impl Pace {
     /// If `rate` is not positive.
     pub fn endless(start: Instant, rate: f64, share: Share) -> Self {
         assert!(rate > 0.0, "a rate is positive");
-        Self { start, drawn: None, gap: 1.0 / rate, share, taken: 0, limit: u64::MAX }
+        Self::new(start, Course::constant(rate), Places::Even, share)
+    }
+
+    /// `rate` over all workers, in the course that it has over `time`, without end. With random
+    /// arrivals the series is that of `seed`, the same for all workers.
+    ///
+    /// # Panics
+    /// If `rate` is not [valid](Rate::is_valid).
+    pub fn shaped(
+        start: Instant,
+        (rate, time): (&Rate, Duration),
+        (arrivals, seed): (Arrivals, u64),
+        share: Share,
+    ) -> Self {
+        assert!(rate.is_valid(), "a rate is positive");
+        Self::new(start, rate.course(time), Places::new(arrivals, seed), share)
+    }
+
+    fn new(start: Instant, course: Course, mut places: Places, share: Share) -> Self {
+        places.walk_to(share.number(0));
+        Self { start, course, places, share, taken: 0, limit: u64::MAX }
     }
 
     /// The numbers below `total`, at `rate` a second over all workers.
@@ -66,26 +124,24 @@ impl Pace {
 
     /// The numbers below `total`, spread evenly over `time`; all at once if that is zero.
     pub fn spread(start: Instant, time: Duration, share: Share, total: u64) -> Self {
-        let gap = time.as_secs_f64() / total.max(1) as f64;
-        Self { start, drawn: None, gap, share, taken: 0, limit: share.count(total) }
+        Self::within(start, time, Places::Even, share, total)
     }
 
     /// The numbers below `total` at random moments of `time`, drawn from `seed`, the same for all
     /// workers: a Poisson process of which it is known how many it had in that time.
     pub fn poisson(start: Instant, time: Duration, share: Share, total: u64, seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let mut all: Vec<_> = (0..total).map(|_| time.mul_f64(rng.f64())).collect();
-        all.sort_unstable();
-        let own = (0..share.count(total)).map(|nth| all[share.number(nth) as usize]);
-        Self { drawn: Some(own.collect()), ..Self::spread(start, time, share, total) }
+        Self::within(start, time, Places::drawn(seed, share, total), share, total)
+    }
+
+    fn within(start: Instant, time: Duration, places: Places, share: Share, total: u64) -> Self {
+        // All at once is a rate without bound.
+        let course = Course::constant(total.max(1) as f64 / time.as_secs_f64());
+        Self { limit: share.count(total), ..Self::new(start, course, places, share) }
     }
 
     /// When the next is due; none after the last.
     pub fn due(&self) -> Option<Instant> {
-        (self.taken < self.limit).then(|| match &self.drawn {
-            Some(own) => self.start + own[self.taken as usize],
-            None => self.at(self.share.number(self.taken)),
-        })
+        (self.taken < self.limit).then(|| self.at(self.share.number(self.taken)))
     }
 
     /// Takes the next if it is due at `now`: its number in the whole series, and when it was due.
@@ -93,6 +149,7 @@ impl Pace {
         let due = self.due().filter(|&due| due <= now)?;
         let number = self.share.number(self.taken);
         self.taken += 1;
+        self.places.walk_to(self.share.number(self.taken));
         Some((number, due))
     }
 
@@ -101,10 +158,9 @@ impl Pace {
         self.limit - self.taken
     }
 
-    /// A double holds the product exactly enough: its error stays below a nanosecond for the first
-    /// fifty days.
     fn at(&self, number: u64) -> Instant {
-        self.start + Duration::from_nanos((number as f64 * self.gap * 1e9) as u64)
+        let seconds = self.course.seconds(self.places.place(number));
+        self.start + Duration::from_nanos((seconds * 1e9) as u64)
     }
 }
 
@@ -117,6 +173,17 @@ mod tests {
 
     fn take_all(pace: &mut Pace, now: Instant) -> Vec<(u64, Instant)> {
         std::iter::from_fn(|| pace.take(now)).collect()
+    }
+
+    #[test]
+    fn a_slice_is_shown_as_it_is_typed() {
+        for (text, index, of) in [("1/1", 0, 1), ("2/4", 1, 4), ("4/4", 3, 4)] {
+            assert_eq!(text.parse(), Ok(Share { index, of }));
+            assert_eq!(Share { index, of }.to_string(), text);
+        }
+        for wrong in ["", "1", "0/4", "5/4", "1/0", "a/b", "1/9999"] {
+            assert!(wrong.parse::<Share>().is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -173,6 +240,21 @@ mod tests {
     }
 
     #[test]
+    fn poisson_arrivals_have_the_planned_rate_and_its_scatter() {
+        let rate = Rate::Constant(1_000.0);
+        let series = (Arrivals::Poisson, 7);
+        let mut pace = Pace::shaped(START, (&rate, Duration::ZERO), series, Share::WHOLE);
+        let counts: Vec<f64> = (1..=1_000)
+            .map(|tenth| START + Duration::from_millis(100) * tenth)
+            .map(|now| take_all(&mut pace, now).len() as f64)
+            .collect();
+        let mean = counts.iter().sum::<f64>() / 1_000.0;
+        let variance = counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / 1_000.0;
+        // Both are 100; three standard deviations of the mean and of the variance.
+        assert!((mean - 100.0).abs() < 1.0 && (variance - 100.0).abs() < 14.0, "{mean} {variance}");
+    }
+
+    #[test]
     fn deaths_over_no_time_are_all_due_at_once() {
         let mut pace = Pace::spread(START, Duration::ZERO, Share::WHOLE, 1_000);
         assert_eq!(take_all(&mut pace, START).len(), 1_000);
@@ -201,6 +283,40 @@ mod tests {
             let exact = START + Duration::from_secs(3_600 * hour);
             let due = pace.due().unwrap();
             prop_assert!(due.saturating_since(exact).max(exact.saturating_since(due)) <= Duration::from_nanos(4));
+        }
+
+        /// However many threads each of several processes has.
+        #[test]
+        fn parts_of_shares_do_each_number_once(of in 1u32..6, parts in prop::collection::vec(1u32..5, 5)) {
+            let mut numbers: Vec<u64> = Vec::new();
+            for index in 0..of {
+                let (share, parts) = (Share { index, of }, parts[index as usize]);
+                let shares = (0..parts).map(|part| share.part(part, parts));
+                let own: Vec<u64> =
+                    shares.flat_map(|part| (0..part.count(500)).map(move |nth| part.number(nth))).collect();
+                prop_assert_eq!(own.len() as u64, share.count(500));
+                numbers.extend(own);
+            }
+            numbers.sort_unstable();
+            prop_assert_eq!(numbers, (0..500).collect::<Vec<_>>());
+        }
+
+        /// Whatever the rate and the arrivals: several workers together do exactly what one does
+        /// alone, to the nanosecond.
+        #[test]
+        fn shares_of_any_shape_make_the_whole(
+            of in 1u32..9, seed: u64, poisson: bool, from in 1.0f64..500.0, to in 1.0f64..500.0, steps: bool,
+        ) {
+            let rate = if steps { Rate::Steps(vec![from, to]) } else { Rate::Ramp { from, to } };
+            let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Constant };
+            let minute = Duration::from_secs(60);
+            let all = |share| {
+                let mut pace = Pace::shaped(START, (&rate, minute), (arrivals, seed), share);
+                take_all(&mut pace, START + Duration::from_secs(3))
+            };
+            let mut parts: Vec<_> = (0..of).flat_map(|index| all(Share { index, of })).collect();
+            parts.sort_unstable();
+            prop_assert_eq!(parts, all(Share::WHOLE));
         }
 
         #[test]

@@ -1,18 +1,22 @@
 //! What a run is to do.
 
 mod headers;
+mod herd;
 mod place;
 mod resolve;
 mod script;
 mod secure;
+mod size;
 
 pub use headers::{Header, is_secret};
+pub use herd::{Backoff, Herd};
 pub use resolve::{Amount, Asked, PlanError, raise_descriptor_limit, resolve};
 pub use script::{Beat, Preset, Reply, Script};
 pub use secure::Secure;
+pub use size::{SIZE_MAX, Size, Weighted};
 
 use crate::death::Death;
-use crate::pacing::Share;
+use crate::pacing::{Arrivals, Rate, Share};
 use halfopen_proto::handshake::ClientRequest;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -54,9 +58,13 @@ pub struct Plan {
     /// watched make it longer.
     pub duration: Duration,
     /// Messages a second, over all connections; open loop.
-    pub message_rate: Option<f64>,
+    pub message_rate: Option<Rate>,
+    /// How they come.
+    pub arrivals: Arrivals,
+    /// Closed loop: so many messages of each connection are under way at any time.
+    pub window: Option<u32>,
     /// Bytes in a message.
-    pub size: usize,
+    pub size: Size,
     /// Text or binary.
     pub kind: MessageKind,
     /// What comes back for a message.
@@ -65,6 +73,10 @@ pub struct Plan {
     pub client_ping: Option<Duration>,
     /// What each connection says in text beside its messages.
     pub script: Script,
+    /// So many connections a second are closed politely and opened anew.
+    pub churn: Option<f64>,
+    /// Many are dropped at once, and come back.
+    pub herd: Option<Herd>,
     /// Who dies how, in the order given.
     pub kills: Vec<Kill>,
     /// When they die.
@@ -84,6 +96,8 @@ pub struct Plan {
     pub watch: Watch,
     /// The server's heartbeat, to predict with.
     pub server_ping: Option<ServerPing>,
+    /// The part of all this that is done here; the rest is done by other processes.
+    pub slice: Share,
     /// Threads that drive connections.
     pub shards: u16,
     /// The cores to run on; empty: any.
@@ -93,7 +107,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How many are to die.
+    /// How many connections are opened here.
+    pub fn own_connections(&self) -> u32 {
+        self.slice.count(self.connections.into()) as u32
+    }
+
+    /// How many are to die here.
+    pub fn own_kills(&self) -> u64 {
+        self.slice.count(self.kills_total())
+    }
+
+    /// How many are to die, here and elsewhere.
     pub fn kills_total(&self) -> u64 {
         self.kills.iter().map(|kill| u64::from(kill.count)).sum()
     }
@@ -133,7 +157,7 @@ impl Plan {
     /// If there is no such shard.
     pub fn share(&self, shard: u16) -> Share {
         assert!(shard < self.shards, "shard {shard} of {}", self.shards);
-        Share { index: u32::from(shard), of: u32::from(self.shards) }
+        self.slice.part(shard.into(), self.shards.into())
     }
 
     /// How each of the dead dies, over all shards, in an order drawn from the seed.

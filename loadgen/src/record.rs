@@ -9,15 +9,15 @@ use loss::Losses;
 
 use crate::death::Death;
 use crate::plan::ServerPing;
-use halfopen_tls::Established;
 use halfopen_wheel::Instant;
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What one swarm counted. Tallies of several swarms are merged by addition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tally {
     /// Connections whose handshake succeeded.
     pub opened: u64,
@@ -26,8 +26,9 @@ pub struct Tally {
     /// The first failure that came with words: the server's HTTP status and the first line of its
     /// answer.
     pub failure_example: Option<String>,
-    /// What their TLS handshakes came to, and how many; empty where none was asked for.
-    pub secured: BTreeMap<Established, u64>,
+    /// What TLS handshakes came to (version and cipher suite), and how many; empty where none was
+    /// asked for.
+    pub secured: BTreeMap<String, u64>,
     /// The most that were open at once, victims not counted.
     pub peak: u64,
     /// Open at the end of the run, without the victims.
@@ -41,9 +42,15 @@ pub struct Tally {
     pub lost_closed: BTreeMap<u16, u64>,
     /// How many were reset.
     pub lost_reset: u64,
-    /// From SYN to the connection, ns.
+    /// Who was closed politely and opened anew, from the connect on.
+    pub churn: Returned,
+    /// Who was dropped at once and came back, from the drop on.
+    pub herd: Returned,
+    /// From SYN to the connection, ns; as all that follows, of those who came for the first time.
+    #[serde(with = "crate::serial::histogram")]
     pub connect_ns: Histogram<u64>,
     /// From the connection to the end of the opening handshake, ns.
+    #[serde(with = "crate::serial::histogram")]
     pub handshake_ns: Histogram<u64>,
     /// Messages sent.
     pub messages_sent: u64,
@@ -57,10 +64,13 @@ pub struct Tally {
     /// Messages that were due and not sent: too many were unanswered, or nobody was open.
     pub messages_skipped: u64,
     /// From the intended send to the answer, ns.
+    #[serde(with = "crate::serial::histogram")]
     pub latency_ns: Histogram<u64>,
     /// From the actual send to the answer, ns.
+    #[serde(with = "crate::serial::histogram")]
     pub service_ns: Histogram<u64>,
     /// How late sends were, ns.
+    #[serde(with = "crate::serial::histogram")]
     pub send_late_ns: Histogram<u64>,
     /// Greetings of a script.
     pub hellos_sent: u64,
@@ -73,6 +83,7 @@ pub struct Tally {
     /// Answers sent for them; of several pings at once only the newest is answered.
     pub pings_answered: u64,
     /// Between successive pings of the server on one connection, ns.
+    #[serde(with = "crate::serial::histogram")]
     pub ping_interval_ns: Histogram<u64>,
     /// Pings of the server in each 100 ms since the run began.
     pub pings_per_100ms: Vec<u32>,
@@ -81,6 +92,7 @@ pub struct Tally {
     /// Pongs that answered them.
     pub client_pings_answered: u64,
     /// Their round trip, ns.
+    #[serde(with = "crate::serial::histogram")]
     pub client_rtt_ns: Histogram<u64>,
     /// Those who were killed.
     pub victims: Vec<Victim>,
@@ -96,8 +108,53 @@ pub struct Tally {
     pub saturated: Duration,
 }
 
+/// Connections that we have ended ourselves, and that came back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Returned {
+    /// How many were ended.
+    pub left: u64,
+    /// How many came back.
+    pub back: u64,
+    /// What failed meanwhile, and how often; each such try is followed by another.
+    pub failed: BTreeMap<String, u64>,
+    /// After which time they were back, ns.
+    #[serde(with = "crate::serial::histogram")]
+    pub back_ns: Histogram<u64>,
+}
+
+impl Default for Returned {
+    fn default() -> Self {
+        Self { left: 0, back: 0, failed: BTreeMap::new(), back_ns: histogram() }
+    }
+}
+
+impl Returned {
+    fn merge(&mut self, other: Self) {
+        self.left += other.left;
+        self.back += other.back;
+        for (reason, count) in other.failed {
+            *self.failed.entry(reason).or_default() += count;
+        }
+        self.back_ns.add(&other.back_ns).expect("both grow as they need");
+    }
+
+    /// After which time that share of all who had left was back, ns; none: it was not.
+    pub fn back_after(&self, share: f64) -> Option<u64> {
+        let nth = (self.left as f64 * share).ceil() as u64;
+        if nth == 0 || nth > self.back {
+            return None;
+        }
+        let mut so_far = 0;
+        let reached = self.back_ns.iter_recorded().find(|step| {
+            so_far += step.count_at_value();
+            so_far >= nth
+        });
+        reached.map(|step| step.value_iterated_to())
+    }
+}
+
 /// One connection that was killed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Victim {
     /// How.
     pub death: Death,
@@ -106,11 +163,14 @@ pub struct Victim {
     /// The server's.
     pub peer: SocketAddr,
     /// When.
+    #[serde(with = "crate::serial::instant")]
     pub killed: Instant,
     /// When the last ping came that it answered.
+    #[serde(with = "crate::serial::moment")]
     pub answered: Option<Instant>,
     /// When the client itself heard of the end (FIN or RST came, or a Close frame where somebody
     /// reads), where the death lets it.
+    #[serde(with = "crate::serial::moment")]
     pub client_saw: Option<Instant>,
     /// What it heard.
     pub sight: Option<Sight>,
@@ -122,7 +182,7 @@ pub struct Victim {
 }
 
 /// What a client hears of the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sight {
     /// A Close frame with this code; 1005 if it had none.
     Closed(u16),
@@ -133,16 +193,18 @@ pub enum Sight {
 }
 
 /// The return of a victim at which nothing arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Back {
     /// When.
+    #[serde(with = "crate::serial::instant")]
     pub at: Instant,
     /// When the server answered the ping that it came back with.
+    #[serde(with = "crate::serial::moment")]
     pub alive: Option<Instant>,
 }
 
 /// One second of the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Second {
     /// Connections open at its end, victims not counted.
     pub living: u64,
@@ -157,7 +219,7 @@ pub struct Second {
 }
 
 /// What a histogram got in one second, as recorded values and how often each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
     /// Which second of the run, from zero.
     pub second: u32,
@@ -168,7 +230,7 @@ pub struct Interval {
 }
 
 /// The histograms that are also kept by the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tag {
     /// [`Tally::connect_ns`].
     Connect,
@@ -209,6 +271,8 @@ impl Default for Tally {
             lost_heartbeat: 0,
             lost_closed: BTreeMap::new(),
             lost_reset: 0,
+            churn: Returned::default(),
+            herd: Returned::default(),
             connect_ns: histogram(),
             handshake_ns: histogram(),
             messages_sent: 0,
@@ -261,6 +325,8 @@ impl Tally {
         self.failure_example = self.failure_example.take().or(other.failure_example);
         self.living_at_end += other.living_at_end;
         self.losses.extend(other.losses);
+        self.churn.merge(other.churn);
+        self.herd.merge(other.herd);
         self.messages_sent += other.messages_sent;
         self.messages_received += other.messages_received;
         self.messages_unasked += other.messages_unasked;
@@ -369,6 +435,15 @@ mod tests {
             counts: vec![(latency_ms * 1_000_000, 1)],
         });
         tally
+    }
+
+    #[test]
+    fn a_share_is_back_when_so_many_of_all_who_left_are() {
+        let mut herd = Returned { left: 100, back: 90, ..Returned::default() };
+        (1..=90).for_each(|ms| record(&mut herd.back_ns, Duration::from_millis(ms)));
+        let ms = |share| herd.back_after(share).map(|ns| ns / 1_000_000);
+        assert_eq!([ms(0.5), ms(0.9), ms(0.99), ms(1.0)], [Some(50), Some(90), None, None]);
+        assert_eq!(Returned::default().back_after(0.5), None);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod rows;
 pub(crate) mod sample_run;
 pub mod schema;
 pub mod servers;
+pub mod slices;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -35,14 +36,15 @@ pub use doubts::CLIENT_SATURATED;
 pub use input::{Ending, Input, Interval, Observed, Phase, ServerSide};
 pub use schema::{Doubt, ObserverKind, Report, Verdict};
 
-use crate::record::Tally;
+use crate::record::{Returned, Tally};
 use crate::stats::{MS, Summary, US};
 use deaths::Deaths;
 use halfopen_wheel::Instant;
 use hdrhistogram::Histogram;
 use schema::{
-    ClientPings, ConnectionsBlock, Env, Figures, LivingBlock, LostBlock, MessagesBlock, PhaseBlock,
-    PingsBlock, SCHEMA, ScriptBlock, ServerPings, ThresholdBlock, Tool,
+    ChurnBlock, ClientPings, ConnectionsBlock, Env, Figures, HerdBlock, HerdTimes, LivingBlock,
+    LostBlock, MessagesBlock, PhaseBlock, PingsBlock, SCHEMA, ScriptBlock, ServerPings,
+    ThresholdBlock, Tool,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,6 +58,8 @@ pub struct Histograms {
     pub intervals: Vec<Interval>,
     /// When the run began, on the axis of the intervals.
     pub began: Instant,
+    /// All that was counted, where the run was a part of its plan.
+    pub slice: Option<slices::Slice>,
 }
 
 /// Makes the report of a run.
@@ -80,6 +84,7 @@ pub fn build(input: &Input<'_>) -> (Report, Histograms) {
         finding: String::new(),
         thresholds: Vec::new(),
         doubts: doubts::all(input, &figures, &machine),
+        search: None,
         figures,
         machine,
         timeline: cost::timeline(input),
@@ -90,7 +95,8 @@ pub fn build(input: &Input<'_>) -> (Report, Histograms) {
     report.finding = report.say();
     report.thresholds = judge(input, &report);
     report.verdict = verdict(input, &report);
-    (report, histograms(input, &deaths))
+    let slice = slices::Slice::of(input, &report);
+    (report, Histograms { slice, ..histograms(input, &deaths) })
 }
 
 fn is_loopback(input: &Input<'_>) -> bool {
@@ -104,13 +110,15 @@ fn figures(input: &Input<'_>, deaths: &[Deaths<'_>], gone_before: u64) -> Figure
     let slow = deaths.iter().filter_map(|deaths| deaths.false_kills(input)).sum::<u64>();
     Figures {
         connections: ConnectionsBlock {
-            requested: u64::from(input.plan.connections),
+            requested: u64::from(input.plan.own_connections()),
             opened: tally.opened,
             failed: tally.failed.clone(),
             rate_per_s: connect_rate(input),
             peak: tally.peak,
             connect_ms: Summary::of_histogram(&tally.connect_ns, MS),
             handshake_ms: Summary::of_histogram(&tally.handshake_ns, MS),
+            churn: input.plan.churn.map(|_| churn(&tally.churn)),
+            herd: input.plan.herd.map(|_| herd(&tally.herd)),
         },
         living: LivingBlock {
             at_end: tally.living_at_end,
@@ -135,6 +143,25 @@ fn connect_rate(input: &Input<'_>) -> Option<f64> {
     (seconds > 0.0).then(|| input.tally.opened as f64 / seconds)
 }
 
+fn churn(churned: &Returned) -> ChurnBlock {
+    ChurnBlock {
+        closed: churned.left,
+        reopened: churned.back,
+        failed: churned.failed.clone(),
+        reopen_ms: Summary::of_histogram(&churned.back_ns, MS),
+    }
+}
+
+fn herd(herd: &Returned) -> HerdBlock {
+    let after = |share| herd.back_after(share).map(|ns| ns as f64 / MS);
+    HerdBlock {
+        dropped: herd.left,
+        back: herd.back,
+        failed: herd.failed.clone(),
+        back_ms: HerdTimes { p50: after(0.5), p90: after(0.9), p99: after(0.99), p100: after(1.0) },
+    }
+}
+
 fn messages(input: &Input<'_>) -> MessagesBlock {
     let tally = input.tally;
     let after_ramp = input.phases.iter().filter(|phase| phase.name != Phase::RAMP);
@@ -146,6 +173,7 @@ fn messages(input: &Input<'_>) -> MessagesBlock {
         received: tally.messages_received,
         rate_per_s: sends.then(|| tally.messages_sent as f64 / seconds),
         latency_us: answers.then(|| Summary::of_histogram(&tally.latency_ns, US)),
+        latency_reason: closed_loop(input),
         service_us: Summary::of_histogram(&tally.service_ns, US),
         script: (!input.plan.script.is_empty()).then_some(ScriptBlock {
             hellos: tally.hellos_sent,
@@ -153,6 +181,16 @@ fn messages(input: &Input<'_>) -> MessagesBlock {
             beats: tally.beats_sent,
         }),
     }
+}
+
+/// Why a closed loop has no latency.
+fn closed_loop(input: &Input<'_>) -> Option<String> {
+    input.plan.window.map(|window| {
+        format!(
+            "closed loop, window {window}: a message waits for the answer to one before it, so none \
+             was to be sent at a time of its own, and a server that stalls is not asked meanwhile"
+        )
+    })
 }
 
 fn pings(input: &Input<'_>) -> PingsBlock {
@@ -211,6 +249,7 @@ fn histograms(input: &Input<'_>, deaths: &[Deaths<'_>]) -> Histograms {
         whole: BTreeMap::new(),
         intervals: input.intervals.clone(),
         began: input.began,
+        slice: None,
     };
     all.keep_tally(input.tally);
     if let Some(server) = &input.server {
@@ -236,6 +275,8 @@ impl Histograms {
 
     fn keep_tally(&mut self, tally: &Tally) {
         self.keep("connect", &tally.connect_ns);
+        self.keep("reopen", &tally.churn.back_ns);
+        self.keep("herd-back", &tally.herd.back_ns);
         self.keep("message-latency", &tally.latency_ns);
         self.keep("message-service", &tally.service_ns);
         self.keep("ping-rtt", &tally.client_rtt_ns);

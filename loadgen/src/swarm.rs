@@ -15,6 +15,7 @@
 //! The file is the table of connections and the way of events; the parts of a connection's life
 //! are one file each.
 
+mod closed_loop;
 mod conn;
 mod dying;
 mod heartbeat;
@@ -25,6 +26,7 @@ mod meter;
 mod opening;
 mod orders;
 mod output;
+mod returning;
 mod rhythm;
 mod script;
 mod spared;
@@ -48,6 +50,7 @@ use ledger::Ledger;
 use line::Lines;
 use opening::Opening;
 use output::Output;
+use returning::Returning;
 use std::sync::Arc;
 use traffic::Traffic;
 
@@ -84,7 +87,10 @@ pub struct Swarm {
     output: Output,
     lines: Lines,
     traffic: Traffic,
+    returning: Returning,
     dying: Dying,
+    /// No more messages are to be sent.
+    hushed: bool,
     leaving: Option<Leaving>,
     /// Connections that the driver has opened and not closed.
     occupied: usize,
@@ -130,6 +136,9 @@ impl Engine for Swarm {
         self.look_at_the_due(now, heard, ops);
         self.kill_the_due(now, ops);
         self.send_the_due(now, ops);
+        self.begin_the_loops(now, ops);
+        self.churn_the_due(now, ops);
+        self.drop_the_herd(now, ops);
         self.connect_the_due(now, ops);
         self.locate_the_chosen(ops);
         self.leave_on(now, ops);
@@ -139,8 +148,10 @@ impl Engine for Swarm {
         let deadlines = [
             Some(self.ledger.next_roll()),
             self.wheel.next_wake(),
-            self.opening.due(),
+            self.opening_due(),
+            self.returning.due(),
             self.traffic.due(),
+            self.loop_due(),
             self.dying.due(),
             self.leaving.as_ref().and_then(Leaving::due),
         ];
@@ -170,8 +181,10 @@ impl Swarm {
             opening: Opening::new(share.of),
             output: Output::default(),
             lines: Lines::new(),
-            traffic: Traffic::new(plan.size),
+            traffic: Traffic::new(&plan.size, plan.seed),
+            returning: Returning::default(),
             dying: Dying::default(),
+            hushed: false,
             leaving: None,
             occupied: 0,
             ledger: Ledger::new(origin, links.meter.clone()),
@@ -192,13 +205,25 @@ impl Swarm {
     fn obey(&mut self, now: Instant, ops: &mut Vec<Op>) {
         for order in self.links.orders.take() {
             match order {
-                Order::Traffic { from } => self.begin_traffic(from),
+                Order::Traffic { from } => {
+                    self.begin_traffic(from);
+                    self.begin_returning(from);
+                }
                 Order::Choose => self.choose_victims(),
                 Order::Kill { from } => self.begin_deaths(from),
-                Order::Hush => self.traffic.end(),
+                Order::Hush => {
+                    self.traffic.end();
+                    self.returning.end();
+                    self.hushed = true;
+                }
                 Order::Leave => self.begin_leaving(now, ops),
             }
         }
+    }
+
+    /// Whether the run is at its end, so that nobody comes back.
+    fn is_ending(&self) -> bool {
+        self.hushed || self.leaving.is_some()
     }
 
     /// Whose name it is; none if that connection is gone.
@@ -288,7 +313,7 @@ impl Swarm {
 
     fn closed(&mut self, now: Instant, index: usize, cause: Cause, ops: &mut Vec<Op>) {
         match self.conns[index].phase {
-            Phase::Handshaking { .. } => self.ended_in_handshake(cause),
+            Phase::Handshaking { .. } => self.ended_in_handshake(now, index, cause),
             Phase::Living => {
                 let ending = if cause == Cause::Fin { Ending::Fin } else { Ending::Reset };
                 self.part(now, index, ending);
@@ -300,6 +325,7 @@ impl Swarm {
         self.output.forget(index);
         self.opening.forget(index);
         self.wheel.disarm(index as u32);
+        self.ended_away(now, index);
         let generation = self.conns[index].generation;
         self.conns[index] = Conn { generation, ..Conn::vacant() };
         self.occupied -= 1;
@@ -317,7 +343,7 @@ impl Swarm {
             }
             match self.conns[index].phase {
                 Phase::Handshaking { .. } => self.handshake_is_due(now, index, heard, ops),
-                Phase::Refused => self.abort(index, ops),
+                Phase::Refused | Phase::Leaving => self.abort(index, ops),
                 Phase::Living => self.rhythm_is_due(now, index, ops),
                 Phase::Dead(victim) => self.dead_is_due(now, index, victim, ops),
                 _ => {}

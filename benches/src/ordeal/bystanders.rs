@@ -36,7 +36,7 @@ impl Bystanders {
     pub fn open(server: SocketAddr, connections: u32, rate: f64) -> anyhow::Result<Self> {
         let asked = Asked {
             connections,
-            message_rate: Some(rate),
+            message_rate: Some(rate.into()),
             expect: Expect::Echo,
             duration: FOR_EVER,
             ..Asked::new(&format!("ws://{server}/"))

@@ -8,8 +8,10 @@ mod expand;
 mod foreign;
 mod messages;
 mod probe;
+mod returning;
 mod script;
 mod serve;
+mod shapes;
 mod trust;
 
 pub(crate) use deaths::{DeathFlags, Revival, kills};
@@ -17,14 +19,17 @@ pub(crate) use expand::expand;
 pub(crate) use foreign::{Foreign, ForeignFlags, with_port};
 pub(crate) use messages::MessageFlags;
 pub(crate) use probe::Probe;
+pub(crate) use returning::ReturningFlags;
 pub(crate) use script::ScriptFlags;
 pub(crate) use serve::{App, LimitFlags, Policy, Serve, TcpFlags};
 pub(crate) use trust::TrustFlags;
 
+use crate::search::{Search, factor, search};
 use crate::units::{
     OrAuto, OrOff, count, cpu_list, duration_or_off, positive_duration, rate, shards,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use halfopen_loadgen::pacing::Share;
 use halfopen_loadgen::plan::{Header, ServerPing};
 use halfopen_server::DriverKind;
 use halfopen_server::io_uring::Feature;
@@ -112,6 +117,11 @@ pub(crate) struct Lab {
     /// How long a connect and its handshake may take
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     pub connect_timeout: Duration,
+    /// Take flags out of a file: TOML with their names, or the report.json of a run
+    ///
+    /// What is typed goes before what stands there.
+    #[arg(long = "plan", id = "plan", value_name = "FILE")]
+    pub _plan: Option<PathBuf>,
     /// A short run, under 15 seconds: interval 1s, timeout 600ms, 2,000 connections, 200 victims
     /// of each death
     #[arg(long)]
@@ -188,6 +198,11 @@ pub(crate) struct Load {
     /// The server, as ws://host:port/path, or wss:// for TLS; an n in braces stands for the
     /// connection's number
     pub url: String,
+    /// Take flags out of a file: TOML with their names, or the report.json of a run
+    ///
+    /// What is typed goes before what stands there. The URL may stand in it, too.
+    #[arg(long = "plan", id = "plan", value_name = "FILE")]
+    pub _plan: Option<PathBuf>,
     /// How many connections
     #[arg(short, long, value_name = "COUNT", default_value = "1k", value_parser = count::<1>)]
     pub connections: u32,
@@ -217,6 +232,11 @@ pub(crate) struct Load {
     /// What it runs on: auto, io-uring, tokio-uring, epoll
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_parser = serve::driver)]
     pub driver: DriverKind,
+    /// Do one of several equal parts of all this, as 1/4; other processes do the others
+    ///
+    /// `halfopen report` puts the runs of all slices together.
+    #[arg(long, value_name = "PART/PARTS", default_value = "1/1")]
+    pub slice: Share,
     /// Threads, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = shards)]
     pub shards: OrAuto<u16>,
@@ -229,8 +249,18 @@ pub(crate) struct Load {
 
     #[command(flatten)]
     pub messages: MessageFlags,
+    /// Do it again and again with more each time, until --fail-if breaks: message-rate=1k/s..64k/s
+    ///
+    /// Or connections=1k..100k. Each step is a run of its own; the last that held is reported.
+    #[arg(long, value_name = "WHAT=FROM..TO", help_heading = "Messages", value_parser = search)]
+    pub search: Option<Search>,
+    /// By how much each step of the search is more than the one before
+    #[arg(long, value_name = "FACTOR", default_value = "1.5", requires = "search", help_heading = "Messages", value_parser = factor)]
+    pub search_factor: f64,
     #[command(flatten)]
     pub script: ScriptFlags,
+    #[command(flatten)]
+    pub returning: ReturningFlags,
     #[command(flatten)]
     pub deaths: DeathFlags,
 
@@ -262,6 +292,11 @@ pub(crate) struct Report {
     /// Folders of runs, each with a report.json
     #[arg(value_name = "DIR", required = true)]
     pub dirs: Vec<PathBuf>,
+    /// Put the slices of one plan together in this folder
+    ///
+    /// Runs that did a part of their plan each (--slice) are shown as the one run that they are.
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// The run to compare with
     #[arg(long, value_name = "DIR")]
     pub baseline: Option<PathBuf>,

@@ -1,6 +1,22 @@
 //! The command line as a report shows it: it reproduces the run, and tells no secret.
 
 use halfopen_loadgen::plan::Header;
+use std::ffi::OsString;
+use std::sync::OnceLock;
+
+/// The line with the flags of a plan in it, so that whoever reads a report needs no other file.
+static PLANNED: OnceLock<Vec<String>> = OnceLock::new();
+
+/// This process is to be done again by another line than the one that was typed.
+pub(crate) fn replace(line: &[OsString]) {
+    let words = line.iter().map(|word| word.to_string_lossy().into_owned());
+    PLANNED.set(words.collect()).expect("the command line is read once");
+}
+
+/// What does this run again.
+pub(crate) fn line() -> Vec<String> {
+    PLANNED.get().cloned().unwrap_or_else(|| std::env::args().collect())
+}
 
 /// `args` with the values of secret fields left out.
 pub(crate) fn published(args: impl IntoIterator<Item = String>) -> Vec<String> {

@@ -192,6 +192,7 @@ fn knock(plan: &Plan, driver: DriverKind, patience: Duration) -> Result<Outcome,
         connect_timeout: plan.connect_timeout.min(patience),
         duration: Duration::ZERO,
         message_rate: None,
+        window: None,
         client_ping: None,
         kills: Vec::new(),
         ..plan.clone()

@@ -1,8 +1,7 @@
 //! From what was measured to what a report is made of.
 
-use crate::argv::published;
+use crate::argv::{line, published};
 use crate::measure::Measured;
-use halfopen_loadgen::record::{Interval as Counted, histogram};
 use halfopen_loadgen::report::number::count;
 use halfopen_loadgen::report::{
     Doubt, Ending, Histograms, Input, Interval, Phase, Report, ServerSide, build,
@@ -11,7 +10,6 @@ use halfopen_loadgen::run::{Ended, Outcome};
 use halfopen_loadgen::threshold::Threshold;
 use halfopen_server::Stats;
 use serde_json::{Map, Value};
-use std::time::Duration;
 
 /// What the command knows beside what was measured.
 #[derive(Default)]
@@ -33,8 +31,9 @@ pub(crate) struct Known<'a> {
 /// Makes the report.
 pub(crate) fn report(measured: &Measured, known: Known<'_>) -> (Report, Histograms) {
     let outcome = &measured.outcome;
+    let intervals = &outcome.tally.intervals;
     build(&Input {
-        argv: published(std::env::args()),
+        argv: published(line()),
         git: option_env!("HALFOPEN_GIT").map(str::to_owned),
         plan: &outcome.plan,
         settings: known.settings,
@@ -47,7 +46,7 @@ pub(crate) fn report(measured: &Measured, known: Known<'_>) -> (Report, Histogra
         samples: &measured.samples,
         server: known.server.map(server_side),
         server_cpus: known.server_cpus,
-        intervals: outcome.tally.intervals.iter().map(|i| interval(i, outcome)).collect(),
+        intervals: intervals.iter().map(|one| Interval::of(one, outcome.origin)).collect(),
         ending: ending(outcome, known.failure),
         thresholds: known.thresholds,
         doubts: doubts(outcome),
@@ -67,7 +66,7 @@ fn doubts(outcome: &Outcome) -> Vec<Doubt> {
         doubt("unmapped", message, "halfopen doctor");
     }
     if tally.kills_missed > 0 {
-        let (missed, all) = (count(tally.kills_missed), count(outcome.plan.kills_total()));
+        let (missed, all) = (count(tally.kills_missed), count(outcome.plan.own_kills()));
         let message = format!("{missed} of {all} deaths did not happen: those to die were gone");
         doubt("kills_missed", message, "fewer --kill, or find out why connections were lost");
     }
@@ -86,20 +85,6 @@ fn phases(outcome: &Outcome) -> Vec<Phase> {
         end: span.end,
     });
     named.collect()
-}
-
-fn interval(counted: &Counted, outcome: &Outcome) -> Interval {
-    let mut whole = histogram();
-    for &(value, count) in &counted.counts {
-        // `saturating_record_n` would not grow it, and cut every value to the little it begins with.
-        whole.record_n(value, count).expect("it grows as it needs");
-    }
-    Interval {
-        tag: counted.tag.name().into(),
-        start: outcome.origin + Duration::from_secs(counted.second.into()),
-        length: Duration::from_secs(1),
-        histogram: whole,
-    }
 }
 
 fn server_side(stats: Stats) -> ServerSide {

@@ -14,7 +14,7 @@ pub(crate) fn progress(plan: &Plan, run: &Progress, found: Option<(usize, usize)
         let (seen, answered) = (count(shown.pings_seen), count(shown.pings_answered));
         lines.push(("server's pings", format!("{seen} seen, {answered} answered")));
     }
-    if plan.message_rate.is_some() {
+    if plan.message_rate.is_some() || plan.window.is_some() {
         lines.push(("messages", messages(&shown)));
     }
     if shown.killed > 0 {
@@ -24,7 +24,7 @@ pub(crate) fn progress(plan: &Plan, run: &Progress, found: Option<(usize, usize)
 }
 
 fn phase(plan: &Plan, phase: Phase, shown: &Snapshot) -> String {
-    let dying = plan.kills_total() > 0;
+    let dying = plan.own_kills() > 0;
     match phase {
         Phase::Ramp => "opening connections".into(),
         Phase::Steady if dying && !shown.all_answered() => {
@@ -38,7 +38,7 @@ fn phase(plan: &Plan, phase: Phase, shown: &Snapshot) -> String {
 }
 
 fn connections(plan: &Plan, shown: &Snapshot) -> String {
-    let (open, all) = (count(shown.living()), count(plan.connections.into()));
+    let (open, all) = (count(shown.living()), count(plan.own_connections().into()));
     let (failed, lost) = (count(shown.failed), count(shown.lost));
     format!("{open} of {all} open, {failed} failed, {lost} lost")
 }

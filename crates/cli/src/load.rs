@@ -5,23 +5,25 @@ use crate::choice::choose;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
-use crate::measure::{Job, hopeless, measure, plan_error, sees_no_server, waits_blindly};
+use crate::measure::{Job, Measured, hopeless, measure, plan_error, sees_no_server, waits_blindly};
 use crate::publish::{Place, check_out, print, publish, thresholds};
 use crate::screen::Screen;
 use crate::units::OrAuto;
 use halfopen_loadgen::death::Death;
 use halfopen_loadgen::plan::{Asked, Between, KillAt, Plan, ServerPing, Watch, resolve};
-use halfopen_loadgen::report::folder;
+use halfopen_loadgen::report::{Histograms, Report, folder};
+use halfopen_loadgen::threshold::Threshold;
 use std::path::Path;
 use std::time::Duration;
 
 /// Runs the load.
 pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
     let thresholds = thresholds(&flags.thresholds.fail_if)?;
-    let mut plan = resolve(&asked(flags)?).map_err(|e| plan_error(&e))?;
-    if flags.deaths.revive == Revival::Auto && sees_no_server(&plan) {
-        plan.revive = revival_ages(&plan);
-    }
+    let mut asked = asked(flags)?;
+    flags.search.iter().for_each(|search| search.begin(&mut asked));
+    // What is wrong with it is told before anything is done.
+    let plan = planned(flags, &asked)?;
+    check_search(flags, &thresholds)?;
     check_pids(&flags.server_pid)?;
     if let Some(out) = &flags.out {
         check_out(out)?;
@@ -34,23 +36,56 @@ pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
     }
     let (driver, note) = choose(flags.driver);
     note.iter().for_each(|note| screen.note(note));
-    let job =
-        Job { plan, driver, server_pids: flags.server_pid.clone(), hiccups: !flags.no_hiccups };
-    let measured = measure(job, &mut screen, &interrupt, || None)?;
-
-    let failure = hopeless(&measured.outcome);
-    let known = Known {
-        thresholds: &thresholds,
-        failure: failure.as_ref().map(|failure| failure.cause.clone()),
-        ..Known::default()
+    let mut once = |asked: &Asked| -> Result<Reported, Failure> {
+        let plan = planned(flags, asked)?;
+        let hiccups = !flags.no_hiccups;
+        let job = Job { plan, driver, server_pids: flags.server_pid.clone(), hiccups };
+        Ok(reported(&measure(job, &mut screen, &interrupt, || None)?, &thresholds))
     };
-    let (report, histograms) = report(&measured, known);
+    let (report, (histograms, failure)) = match &flags.search {
+        None => once(&asked)?,
+        Some(search) => search.climb(flags.search_factor, |value| {
+            let mut asked = asked.clone();
+            search.apply(value, &mut asked);
+            once(&asked)
+        })?,
+    };
     if json {
         print(&folder::json(&report))?;
     }
     let name = flags.name.as_deref().unwrap_or("load");
     let published = publish(&report, &histograms, &Place { out: flags.out.as_deref(), name, json });
     failure.map_or(published, Err)
+}
+
+fn planned(flags: &Load, asked: &Asked) -> Result<Plan, Failure> {
+    let mut plan = resolve(asked).map_err(|e| plan_error(&e))?;
+    if flags.deaths.revive == Revival::Auto && sees_no_server(&plan) {
+        plan.revive = revival_ages(&plan);
+    }
+    Ok(plan)
+}
+
+/// A report, what is beside it, and why the run came to nothing, if so.
+type Reported = (Report, (Histograms, Option<Failure>));
+
+fn reported(measured: &Measured, thresholds: &[Threshold]) -> Reported {
+    let failure = hopeless(&measured.outcome);
+    let known = Known {
+        thresholds,
+        failure: failure.as_ref().map(|failure| failure.cause.clone()),
+        ..Known::default()
+    };
+    let (report, histograms) = report(measured, known);
+    (report, (histograms, failure))
+}
+
+fn check_search(flags: &Load, thresholds: &[Threshold]) -> Result<(), Failure> {
+    if flags.search.is_some() && thresholds.is_empty() {
+        return Err(Failure::usage("--search wants a limit that can break")
+            .next("give one with --fail-if, such as 'messages.latency_us.p99 > 10ms'"));
+    }
+    Ok(())
 }
 
 fn asked(flags: &Load) -> Result<Asked, Failure> {
@@ -62,12 +97,16 @@ fn asked(flags: &Load) -> Result<Asked, Failure> {
         connect_rate: flags.connect_rate,
         connect_timeout: flags.connect_timeout,
         duration: flags.messages.duration.unwrap_or(DURATION),
-        message_rate: flags.messages.message_rate,
-        size: flags.messages.size,
+        message_rate: flags.messages.message_rate.clone(),
+        arrivals: flags.messages.arrivals.into(),
+        window: flags.messages.window(),
+        size: flags.messages.size.clone(),
         kind: flags.messages.kind.into(),
         expect: flags.messages.expect.into(),
         client_ping: flags.messages.client_ping,
-        script: flags.script.script(),
+        script: flags.script.script().map_err(Failure::usage)?,
+        churn: flags.returning.churn,
+        herd: flags.returning.herd(),
         kills: kills(&flags.deaths.kill, flags.connections).map_err(Failure::usage)?,
         kill_at: match flags.deaths.kill_at {
             OrAuto::Auto => KillAt::Auto,
@@ -84,6 +123,7 @@ fn asked(flags: &Load) -> Result<Asked, Failure> {
         },
         server_ping: flags.server_ping.map(ServerPing::from),
         sources: flags.source.clone(),
+        slice: flags.slice,
         shards: match flags.shards {
             OrAuto::Auto => None,
             OrAuto::Given(shards) => Some(shards),

@@ -7,6 +7,7 @@ use halfopen_loadgen::report::compare::{Comparison, compare};
 use halfopen_loadgen::report::folder::{self, FolderError};
 use halfopen_loadgen::report::picture::Curves;
 use halfopen_loadgen::report::schema::{Report, ThresholdBlock};
+use halfopen_loadgen::report::slices::{Slice, merge};
 use halfopen_loadgen::report::{html, text};
 use halfopen_loadgen::threshold::Threshold;
 use std::fs;
@@ -20,16 +21,48 @@ struct Run {
     curves: Curves,
 }
 
+impl Run {
+    /// Whether it did a part of its plan.
+    fn is_slice(&self) -> bool {
+        self.report.plan.get("slice").is_some_and(serde_json::Value::is_string)
+    }
+}
+
+/// The slices of one plan as one run, which is written into `out` if it is given.
+fn together(runs: &[Run], out: Option<&Path>) -> Result<Run, Failure> {
+    let slices = runs.iter().map(|run| Slice::read(&run.folder)).collect::<Result<Vec<_>, _>>();
+    let (report, histograms) =
+        slices.and_then(merge).map_err(|error| Failure::usage(error.to_string()))?;
+    let curves = histograms.curves();
+    let folder = match out {
+        Some(out) => folder::write(&report, &histograms, out, NAME)
+            .map_err(|error| Failure::run(error.to_string()))?,
+        None => PathBuf::from(NAME),
+    };
+    Ok(Run { folder, report, curves })
+}
+
+/// What slices that were put together are called.
+const NAME: &str = "slices";
+
 /// Shows reports.
 pub(crate) fn run(flags: &Flags, json: bool, quiet: bool) -> Outcome {
     let (worse, limits) = limits(flags)?;
     let runs = flags.dirs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let runs = match runs.iter().any(Run::is_slice) {
+        true => vec![together(&runs, flags.out.as_deref())?],
+        false => runs,
+    };
     let baseline = flags.baseline.as_deref().map(read).transpose()?;
     let comparisons: Vec<Comparison> = match &baseline {
         Some(baseline) => runs.iter().map(|run| compare(&baseline.report, &run.report)).collect(),
         None => Vec::new(),
     };
     match if json { Format::Json } else { flags.format } {
+        Format::Html if runs[0].folder == Path::new(NAME) && io::stdout().is_terminal() => {
+            return Err(Failure::usage("the page of slices put together has no folder yet")
+                .next("name one with --out, or look at it with --format=md"));
+        }
         Format::Html => pages(&runs)?,
         Format::Md => print(&markdown(&runs, &comparisons))?,
         Format::Json => print(&documents(&runs, &comparisons))?,

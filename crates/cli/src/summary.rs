@@ -77,14 +77,12 @@ fn facts(report: &Report) -> Table {
 
 fn fact_rows(report: &Report) -> Vec<(&'static str, String)> {
     let figures = &report.figures;
-    let mut rows = vec![
-        ("connections", connections(report)),
-        ("living", living(report)),
-        ("server's pings", {
-            let pings = &figures.pings.server;
-            format!("{} seen, {} answered", count(pings.seen), count(pings.answered))
-        }),
-    ];
+    let mut rows = vec![("connections", connections(report)), ("living", living(report))];
+    rows.extend(returning(report));
+    rows.push(("server's pings", {
+        let pings = &figures.pings.server;
+        format!("{} seen, {} answered", count(pings.seen), count(pings.answered))
+    }));
     if let Some(client) = &figures.pings.client {
         let (sent, answered) = (count(client.sent), count(client.answered));
         let rtt = percentiles(&client.rtt_us, 1e-3);
@@ -97,9 +95,13 @@ fn fact_rows(report: &Report) -> Vec<(&'static str, String)> {
     }
     if figures.messages.sent > 0 {
         let (sent, received) = (count(figures.messages.sent), count(figures.messages.received));
-        let latency = figures.messages.latency_us.as_ref();
-        let latency = latency.map_or(String::new(), |latency| percentiles(latency, 1e-3));
-        rows.push(("messages", format!("{sent} sent, {received} received{latency}")));
+        let messages = &figures.messages;
+        let times = match (&messages.latency_us, &messages.latency_reason) {
+            (Some(latency), _) => percentiles(latency, 1e-3),
+            (None, Some(_)) => format!("{} (service)", percentiles(&messages.service_us, 1e-3)),
+            (None, None) => String::new(),
+        };
+        rows.push(("messages", format!("{sent} sent, {received} received{times}")));
     }
     if let Some(cost) = &figures.cost.both_ends_cpu_us_per_heartbeat {
         rows.push(("a heartbeat", format!("{} of CPU, both ends together", microseconds(cost))));
@@ -124,6 +126,26 @@ fn connections(report: &Report) -> String {
         let _ = write!(text, " ({})", reasons.join(", "));
     }
     text
+}
+
+/// Who was ended by our own will.
+fn returning(report: &Report) -> Vec<(&'static str, String)> {
+    let connections = &report.figures.connections;
+    let mut rows = Vec::new();
+    if let Some(churn) = &connections.churn {
+        let (closed, reopened) = (count(churn.closed), count(churn.reopened));
+        let times = percentiles(&churn.reopen_ms, 1.0);
+        rows.push(("churn", format!("{closed} closed, {reopened} opened anew{times}")));
+    }
+    if let Some(herd) = &connections.herd {
+        let (dropped, back) = (count(herd.dropped), count(herd.back));
+        let (half, all) = (time(herd.back_ms.p50), time(herd.back_ms.p100));
+        rows.push((
+            "herd",
+            format!("{dropped} dropped, {back} back; half in {half}, all in {all}"),
+        ));
+    }
+    rows
 }
 
 fn living(report: &Report) -> String {

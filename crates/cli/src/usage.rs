@@ -3,6 +3,7 @@
 use crate::args::{Cli, expand};
 use crate::exit::{Exit, Failure};
 use crate::units::nearest;
+use crate::{argv, plan_file};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
@@ -11,7 +12,15 @@ use clap::{CommandFactory, Parser};
 /// # Errors
 /// The exit status, when all is said: help was asked for, or the use was wrong.
 pub(crate) fn parse() -> Result<Cli, Exit> {
-    Cli::try_parse_from(expand(std::env::args_os())).map_err(|error| answer(&error))
+    let typed = expand(std::env::args_os());
+    let planned = plan_file::expand(&typed).map_err(|failure| {
+        eprintln!("{failure}");
+        failure.exit
+    })?;
+    if let Some(line) = &planned {
+        argv::replace(line);
+    }
+    Cli::try_parse_from(planned.unwrap_or(typed)).map_err(|error| answer(&error))
 }
 
 fn answer(error: &clap::Error) -> Exit {
@@ -30,20 +39,11 @@ fn answer(error: &clap::Error) -> Exit {
 /// Where we have more to say than the parser of the command line.
 fn explain(error: &clap::Error) -> Option<Failure> {
     match error.kind() {
-        ErrorKind::UnknownArgument => unknown_flag(named(error, ContextKind::InvalidArg)?),
         ErrorKind::InvalidSubcommand => {
             Some(unknown_command(named(error, ContextKind::InvalidSubcommand)?))
         }
         _ => None,
     }
-}
-
-fn unknown_flag(flag: &str) -> Option<Failure> {
-    let name = flag.split('=').next()?;
-    FLAGS_TO_COME.contains(&name).then(|| {
-        Failure::usage(format!("{name} is not there yet"))
-            .next("--help after the command lists the flags that are")
-    })
 }
 
 fn unknown_command(typed: &str) -> Failure {
@@ -68,7 +68,6 @@ fn named(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 }
 
 const COMMANDS_TO_COME: [&str; 2] = ["calibrate", "tune"];
-const FLAGS_TO_COME: [&str; 3] = ["--closed-loop", "--window", "--plan"];
 
 #[cfg(test)]
 mod tests {
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_to_come_is_called_so() {
-        for line in ["halfopen calibrate", "halfopen tune", "halfopen load ws://h --window 2"] {
+        for line in ["halfopen calibrate", "halfopen tune"] {
             assert!(explained(line).contains("is not there yet"), "{line}");
         }
     }

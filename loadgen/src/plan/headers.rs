@@ -24,10 +24,18 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 impl Header {
+    /// Leaves out the value if it is a secret.
+    pub fn hide(&mut self) {
+        if is_secret(&self.name) {
+            self.value = HIDDEN.into();
+        }
+    }
+
     /// As it stands in a report: a secret without its value.
     pub fn published(&self) -> String {
-        let value = if is_secret(&self.name) { HIDDEN } else { &self.value };
-        format!("{}: {value}", self.name)
+        let mut shown = self.clone();
+        shown.hide();
+        format!("{}: {}", shown.name, shown.value)
     }
 
     /// Whether a report has left out its value.

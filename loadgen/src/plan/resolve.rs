@@ -3,10 +3,11 @@
 
 use super::place::Place;
 use super::{
-    Between, Expect, Header, Kill, KillAt, KillTimes, MessageKind, Plan, Script, Secure,
-    ServerPing, Watch,
+    Between, Expect, Header, Herd, Kill, KillAt, KillTimes, MessageKind, Plan, Script, Secure,
+    ServerPing, Size, Watch,
 };
 use crate::death::Death;
+use crate::pacing::{Arrivals, Rate, Share};
 use bytes::BytesMut;
 use halfopen_proto::handshake::InvalidHeader;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -54,10 +55,14 @@ pub struct Asked {
     pub connect_timeout: Duration,
     /// How long it goes on after the ramp, at the least.
     pub duration: Duration,
-    /// Messages a second, over all connections.
-    pub message_rate: Option<f64>,
+    /// Messages a second, over all connections; open loop.
+    pub message_rate: Option<Rate>,
+    /// How they come.
+    pub arrivals: Arrivals,
+    /// Closed loop: so many messages of each connection are under way at any time.
+    pub window: Option<u32>,
     /// Bytes in a message.
-    pub size: usize,
+    pub size: Size,
     /// Text or binary.
     pub kind: MessageKind,
     /// What comes back for a message.
@@ -66,6 +71,10 @@ pub struct Asked {
     pub client_ping: Option<Duration>,
     /// What each connection says in text beside its messages.
     pub script: Script,
+    /// So many connections a second are closed politely and opened anew.
+    pub churn: Option<f64>,
+    /// Many are dropped at once, and come back.
+    pub herd: Option<Herd>,
     /// Who dies how.
     pub kills: Vec<(Death, Amount)>,
     /// When they die.
@@ -86,6 +95,8 @@ pub struct Asked {
     pub server_ping: Option<ServerPing>,
     /// Addresses to connect from; empty: chosen.
     pub sources: Vec<IpAddr>,
+    /// The part of all this that is done here.
+    pub slice: Share,
     /// Threads; none: chosen.
     pub shards: Option<u16>,
     /// The cores to run on; empty: any.
@@ -118,11 +129,15 @@ impl Asked {
             connect_timeout: Duration::from_secs(10),
             duration: Duration::from_secs(30),
             message_rate: None,
-            size: 64,
+            arrivals: Arrivals::Constant,
+            window: None,
+            size: Size::Fixed(64),
             kind: MessageKind::Text,
             expect: Expect::Any,
             client_ping: None,
             script: Script::default(),
+            churn: None,
+            herd: None,
             kills: Vec::new(),
             kill_at: KillAt::Auto,
             kill_over: Duration::ZERO,
@@ -133,6 +148,7 @@ impl Asked {
             watch: Watch::Auto,
             server_ping: None,
             sources: Vec::new(),
+            slice: Share::WHOLE,
             shards: None,
             cpus: Vec::new(),
             seed: 1,
@@ -214,6 +230,7 @@ pub enum PlanError {
 pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
     check(asked)?;
     asked.script.check()?;
+    asked.herd.map_or(Ok(()), |herd| herd.check(asked.duration))?;
     let place = Place::parse(&asked.url)?;
     let targets = place.look_up()?;
     let kills = count_kills(asked)?;
@@ -232,12 +249,16 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
         connect_rate: asked.connect_rate,
         connect_timeout: asked.connect_timeout,
         duration: asked.duration,
-        message_rate: asked.message_rate,
-        size: asked.size,
+        message_rate: asked.message_rate.clone(),
+        arrivals: asked.arrivals,
+        window: asked.window,
+        size: asked.size.clone(),
         kind: asked.kind,
         expect: asked.expect,
         client_ping: asked.client_ping,
         script: asked.script.clone(),
+        churn: asked.churn,
+        herd: asked.herd,
         kills,
         kill_at: asked.kill_at,
         kill_over: asked.kill_over,
@@ -247,6 +268,7 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
         revive: asked.revive,
         watch: asked.watch,
         server_ping: asked.server_ping,
+        slice: asked.slice,
         shards: choose_shards(asked, &limits)?,
         cpus: asked.cpus.clone(),
         seed: asked.seed,
@@ -278,7 +300,7 @@ pub fn raise_descriptor_limit() -> u64 {
 impl Plan {
     /// The size of one shard's table of connections.
     pub fn table_size(&self) -> u32 {
-        self.connections.div_ceil(u32::from(self.shards)) + SLOTS_SPARE
+        self.own_connections().div_ceil(u32::from(self.shards)) + SLOTS_SPARE
     }
 }
 
@@ -318,8 +340,20 @@ fn check(asked: &Asked) -> Result<(), PlanError> {
         "there must be at least one connection"
     } else if !positive(asked.connect_rate) {
         "the connect rate must be above zero"
-    } else if asked.message_rate.is_some_and(|rate| !positive(rate)) {
+    } else if asked.message_rate.as_ref().is_some_and(|rate| !rate.is_valid()) {
         "the message rate must be above zero; leave it out for none"
+    } else if asked.arrivals != Arrivals::Constant && asked.message_rate.is_none() {
+        "only messages with a rate can come at random"
+    } else if asked.message_rate.is_some() && asked.window.is_some() {
+        "a closed loop has no message rate: its next message waits for an answer"
+    } else if asked.window.is_some() && asked.expect == Expect::None {
+        "a closed loop waits for answers; with --expect=none there are none"
+    } else if asked.churn.is_some_and(|rate| !positive(rate)) {
+        "the churn must be above zero; leave it out for none"
+    } else if asked.window == Some(0) {
+        "the window of a closed loop holds at least one message"
+    } else if !asked.size.is_valid() {
+        "messages have up to 16 MiB, and weights are above zero"
     } else if asked.connect_timeout.is_zero() {
         "the connect timeout must be above zero"
     } else if asked.client_ping.is_some_and(|interval| interval.is_zero()) {
@@ -328,6 +362,8 @@ fn check(asked: &Asked) -> Result<(), PlanError> {
         || asked.revive.is_some_and(|ages| ages.to < ages.from)
     {
         "a range of times goes from the lesser to the greater"
+    } else if asked.slice.count(asked.connections.into()) == 0 {
+        "there are fewer connections than slices"
     } else if asked.shards == Some(0) {
         "there must be at least one shard"
     } else {
@@ -361,7 +397,8 @@ fn count_kills(asked: &Asked) -> Result<Vec<Kill>, PlanError> {
     Ok(kills)
 }
 
-/// On loopback every 127.x.y.z is an address to come from; elsewhere only what is given.
+/// The same for every slice: number by number they take the sources in turn, so that no port is
+/// wanted by two. On loopback every 127.x.y.z is an address to come from; elsewhere only what is given.
 fn choose_sources(
     asked: &Asked,
     targets: &[SocketAddr],
@@ -374,8 +411,10 @@ fn choose_sources(
         return Ok(if needed <= 1 { Vec::new() } else { (0..needed).map(nth).collect() });
     }
     let sources = asked.sources.len().max(1);
-    if u64::from(ports) * (sources as u64) < u64::from(asked.connections) {
-        return Err(PlanError::Ports { connections: asked.connections, sources, ports });
+    // Of a network each slice may come from a machine of its own.
+    let own = asked.slice.count(asked.connections.into()) as u32;
+    if u64::from(ports) * (sources as u64) < u64::from(own) {
+        return Err(PlanError::Ports { connections: own, sources, ports });
     }
     Ok(asked.sources.clone())
 }
@@ -384,21 +423,22 @@ fn choose_sources(
 fn choose_shards(asked: &Asked, limits: &Limits) -> Result<u16, PlanError> {
     let spare = DESCRIPTORS_SPARE + u64::from(SLOTS_SPARE);
     let table = limits.descriptors.min(TABLE_MAX).saturating_sub(spare).max(1);
-    let needed = u64::from(asked.connections).div_ceil(table) as u32;
+    let connections = asked.slice.count(asked.connections.into()) as u32;
+    let needed = u64::from(connections).div_ceil(table) as u32;
     if let Some(shards) = asked.shards {
         return if u32::from(shards) >= needed {
             Ok(shards)
         } else {
             let limit = limits.descriptors;
-            Err(PlanError::Descriptors { connections: asked.connections, shards, limit, needed })
+            Err(PlanError::Descriptors { connections, shards, limit, needed })
         };
     }
     let cores = if asked.cpus.is_empty() { limits.cores } else { asked.cpus.len() as u32 };
-    let wanted = asked.connections.div_ceil(CONNECTIONS_A_SHARD).min(cores).max(needed);
+    let wanted = connections.div_ceil(CONNECTIONS_A_SHARD).min(cores).max(needed);
     u16::try_from(wanted).map_err(|_| {
         PlanError::Value(format!(
-            "{} connections want {wanted} shards under the descriptor limit of {}; raise it with `ulimit -n`",
-            asked.connections, limits.descriptors
+            "{connections} connections want {wanted} shards under the descriptor limit of {}; raise it with `ulimit -n`",
+            limits.descriptors
         ))
     })
 }
@@ -470,6 +510,24 @@ mod tests {
     }
 
     #[test]
+    fn slices_are_resolved_for_their_own_connections_and_share_the_sources() {
+        let slice = |index| {
+            let slice = Share { index, of: 3 };
+            let kills = vec![(Death::Freeze, Amount::Count(10)), (Death::Fin, Amount::Count(10))];
+            resolve(&Asked { slice, kills, ..asked(50_000) }).unwrap()
+        };
+        let slices = [slice(0), slice(1), slice(2)];
+        let sum = |of: fn(&Plan) -> u64| slices.iter().map(of).sum::<u64>();
+        assert_eq!(sum(|plan| plan.own_connections().into()), 50_000);
+        assert_eq!(sum(Plan::own_kills), 20);
+        assert!(slices.iter().all(|plan| plan.sources == slices[0].sources));
+        assert!(slices.iter().all(|plan| plan.sources.len() == 4));
+        assert!(u64::from(slices[0].table_size()) * u64::from(slices[0].shards) < 20_000);
+        let none = Asked { slice: Share { index: 2, of: 3 }, ..asked(2) };
+        assert!(matches!(resolve(&none), Err(PlanError::Value(_))));
+    }
+
+    #[test]
     fn shares_of_deaths_become_counts() {
         let kills = vec![(Death::Freeze, Amount::Share(0.1)), (Death::Reset, Amount::Count(7))];
         let kills = count_kills(&Asked { kills, ..asked(1_000) }).unwrap();
@@ -485,7 +543,12 @@ mod tests {
         for asked in [
             asked(0),
             Asked { connect_rate: f64::NAN, ..asked(1) },
-            Asked { message_rate: Some(0.0), ..asked(1) },
+            Asked { message_rate: Some(0.0.into()), ..asked(1) },
+            Asked { message_rate: Some(1.0.into()), window: Some(1), ..asked(1) },
+            Asked { window: Some(1), expect: Expect::None, ..asked(1) },
+            Asked { window: Some(0), ..asked(1) },
+            Asked { arrivals: Arrivals::Poisson, ..asked(1) },
+            Asked { size: Size::Weighted(Vec::new()), ..asked(1) },
             Asked { connect_timeout: Duration::ZERO, ..asked(1) },
             Asked { shards: Some(0), ..asked(1) },
         ] {

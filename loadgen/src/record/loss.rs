@@ -14,6 +14,7 @@
 
 use crate::plan::ServerPing;
 use halfopen_wheel::Instant;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -28,18 +29,20 @@ pub const NO_CLOSE_FRAME: u16 = 1006;
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// How a living connection was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// When.
+    #[serde(with = "crate::serial::instant")]
     pub at: Instant,
     /// When the server's last ping came, if any did.
+    #[serde(with = "crate::serial::moment")]
     pub pinged: Option<Instant>,
     /// How.
     pub ending: Ending,
 }
 
 /// What the client saw of the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// A Close frame.
     Closed {

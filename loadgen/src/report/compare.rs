@@ -63,14 +63,17 @@ impl Judgement {
 }
 
 /// Settings that must agree, or else two runs say nothing about each other.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 13] = [
     "connections",
     "ping_interval_ms",
     "ping_timeout_ms",
     "message_rate_per_s",
     "message_bytes",
+    "window",
     "client_ping_ms",
     "beat_ms",
+    "churn_per_s",
+    "herd",
     "kill",
     "kill_over_ms",
     "tls",

@@ -5,6 +5,7 @@ use super::prediction::Prediction;
 use super::schema::{DeathBlock, ObserverKind, OutcomesBlock, PredictedBlock, RevivalBlock};
 use crate::death::Death;
 use crate::observer::Sighting;
+use crate::pacing::Rate;
 use crate::plan::ServerPing;
 use crate::record::{SLACK, Sight, Victim};
 use crate::stats::{Ks, MS, Summary};
@@ -322,7 +323,8 @@ impl Input<'_> {
         if !self.pings_only_the_silent {
             return 0.0;
         }
-        let messages = self.plan.message_rate.unwrap_or(0.0) / f64::from(self.plan.connections);
+        let rate = self.plan.message_rate.as_ref().map_or(0.0, Rate::mean);
+        let messages = rate / f64::from(self.plan.connections);
         let pings = self.plan.client_ping.map_or(0.0, |every| 1.0 / every.as_secs_f64());
         messages + pings
     }

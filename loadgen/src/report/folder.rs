@@ -4,7 +4,7 @@
 
 use super::picture::{self, Curves};
 use super::schema::{Report, json_schema};
-use super::{Histograms, hgrm, hlog, html, text};
+use super::{Histograms, hgrm, hlog, html, slices, text};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -174,6 +174,9 @@ fn fill(report: &Report, histograms: &Histograms, folder: &Path) -> Result<(), F
         put(&format!("{}.svg", picture.name), picture.file().as_bytes())?;
     }
     put("report.html", html::page(report, &curves).as_bytes())?;
+    if let Some(slice) = &histograms.slice {
+        put(slices::FILE, pretty(slice).as_bytes())?;
+    }
     if !report.servers.is_empty() {
         // What lies in intervals lies in the folders of the runs.
         return put("report.md", text::markdown(report).as_bytes());

@@ -3,11 +3,13 @@
 use super::schema::{Doubt, ObserverKind};
 use crate::observer::Sighting;
 use crate::plan::Plan;
-use crate::record::Tally;
+use crate::record::{self, Tally};
 use crate::sample::Samples;
+use crate::serial;
 use crate::threshold::Threshold;
 use halfopen_wheel::Instant;
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// All that is known when a run has ended.
@@ -50,13 +52,15 @@ pub struct Input<'a> {
 }
 
 /// A part of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Phase {
     /// What was done: [`Phase::RAMP`] and so on, or another word.
     pub name: String,
     /// Its begin.
+    #[serde(with = "serial::instant")]
     pub start: Instant,
     /// Its end.
+    #[serde(with = "serial::instant")]
     pub end: Instant,
 }
 
@@ -75,7 +79,7 @@ impl Phase {
 }
 
 /// What was seen of the dead.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Observed {
     /// Who watched; none: nobody died.
     pub by: Option<ObserverKind>,
@@ -86,6 +90,7 @@ pub struct Observed {
     /// The longest time between two looks at the server's sockets.
     pub resolution: Duration,
     /// When the watch ended.
+    #[serde(with = "serial::instant")]
     pub until: Instant,
 }
 
@@ -111,6 +116,23 @@ pub struct Interval {
     pub length: Duration,
     /// In nanoseconds.
     pub histogram: Histogram<u64>,
+}
+
+impl Interval {
+    /// What a swarm counted in one second of a run that began then.
+    pub fn of(counted: &record::Interval, began: Instant) -> Self {
+        let mut histogram = record::histogram();
+        for &(value, count) in &counted.counts {
+            // `saturating_record_n` would not grow it, and cut every value to the little it begins with.
+            histogram.record_n(value, count).expect("it grows as it needs");
+        }
+        Self {
+            tag: counted.tag.name().into(),
+            start: began + Duration::from_secs(counted.second.into()),
+            length: Duration::from_secs(1),
+            histogram,
+        }
+    }
 }
 
 /// How a run ended.

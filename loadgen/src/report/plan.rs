@@ -1,7 +1,8 @@
 //! The plan as it stands in a report: every time in the unit that its name ends with.
 
 use super::input::Input;
-use crate::plan::{Between, Header, KillAt, Plan, Reply, ServerPing, Watch};
+use crate::pacing::Share;
+use crate::plan::{Between, Header, Herd, KillAt, Plan, Reply, ServerPing, Watch};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     if let Some(tls) = &plan.tls {
         set("tls_name", json!(tls.name));
         set("tls_trust", json!(tls.trusts()));
-        set("tls_seen", secured(input));
+        set("tls_seen", json!(input.tally.secured));
     }
     set("sources", json!(plan.sources));
     set("connections", json!(plan.connections));
@@ -28,6 +29,8 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     set("connect_timeout_ms", ms(plan.connect_timeout));
     set("duration_ms", ms(plan.duration));
     set("message_rate_per_s", json!(plan.message_rate));
+    set("arrivals", json!(plan.arrivals));
+    set("window", json!(plan.window));
     set("message_bytes", json!(plan.size));
     set("message_kind", json!(plan.kind));
     set("expect", json!(plan.expect));
@@ -37,6 +40,8 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     let beat = plan.script.beat.as_ref();
     set("beat_ms", beat.map_or(Value::Null, |beat| ms(beat.every)));
     set("beat", beat.map_or(Value::Null, |beat| json!(beat.text)));
+    set("churn_per_s", json!(plan.churn));
+    set("herd", plan.herd.map_or(Value::Null, herd));
     set("kill", kills.into());
     set("kill_at", kill_at(plan));
     set("kill_over_ms", ms(plan.kill_over));
@@ -47,20 +52,13 @@ pub(super) fn settings(input: &Input<'_>) -> Map<String, Value> {
     set("watch", watch(plan));
     set("ping_interval_ms", ping_interval(plan.server_ping));
     set("ping_timeout_ms", plan.server_ping.map_or(Value::Null, |ping| ms(ping.timeout)));
+    let slice = Some(plan.slice).filter(|&slice| slice != Share::WHOLE);
+    set("slice", json!(slice.map(|slice| slice.to_string())));
     set("shards", json!(plan.shards));
     set("cpus", json!(plan.cpus));
     set("seed", json!(plan.seed));
     settings.extend(input.settings.clone());
     settings
-}
-
-/// How many connections each version and cipher has come to.
-fn secured(input: &Input<'_>) -> Value {
-    let seen = &input.tally.secured;
-    let seen = seen
-        .iter()
-        .map(|(tls, &count)| (format!("{} {}", tls.version, tls.cipher), Value::from(count)));
-    seen.collect::<Map<_, _>>().into()
 }
 
 fn ms(duration: Duration) -> Value {
@@ -79,6 +77,11 @@ fn ping_interval(ping: Option<ServerPing>) -> Value {
         Some(ServerPing { interval: None, .. }) => json!("off"),
         Some(ServerPing { interval: Some(interval), .. }) => ms(interval),
     }
+}
+
+fn herd(herd: Herd) -> Value {
+    let backoff = herd.backoff.map(|b| json!({ "least_ms": ms(b.least), "most_ms": ms(b.most) }));
+    json!({ "share": herd.share, "at_ms": ms(herd.at), "backoff": backoff })
 }
 
 fn kill_at(plan: &Plan) -> Value {

@@ -3,7 +3,7 @@
 pub mod servers;
 
 use super::number::{bytes, count, significant};
-use super::schema::{Measured, Report};
+use super::schema::{Measured, Report, SearchBlock};
 use crate::stats::Summary;
 
 /// A measured distribution.
@@ -65,6 +65,12 @@ pub fn distributions(report: &Report) -> Vec<Distribution> {
     add("message, from the actual send", "µs", Some(figures.messages.service_us));
     add("connect", "ms", Some(figures.connections.connect_ms));
     add("opening handshake", "ms", Some(figures.connections.handshake_ms));
+    let churn = figures.connections.churn.as_ref();
+    add(
+        "connect and handshake of who was closed and opened anew",
+        "ms",
+        churn.map(|c| c.reopen_ms),
+    );
     add("hiccups of the machine", "ms", Some(report.machine.hiccups_ms));
     rows
 }
@@ -72,6 +78,7 @@ pub fn distributions(report: &Report) -> Vec<Distribution> {
 /// Every single figure, in groups.
 pub fn facts(report: &Report) -> Vec<(&'static str, Vec<Fact>)> {
     let groups = [
+        ("Search", report.search.as_ref().map_or(Vec::new(), steps)),
         ("Connections", connections(report)),
         ("Heartbeats", heartbeats(report)),
         ("Slow, flapped and revived", spared(report)),
@@ -80,6 +87,18 @@ pub fn facts(report: &Report) -> Vec<(&'static str, Vec<Fact>)> {
         ("Machine", machine(report)),
     ];
     groups.into_iter().filter(|(_, facts)| !facts.is_empty()).collect()
+}
+
+/// The steps of a search.
+fn steps(search: &SearchBlock) -> Vec<Fact> {
+    let each = search.steps.iter().map(|step| {
+        let name = format!("{} {}", search.what.replace('-', " "), significant(step.value));
+        fact(
+            name,
+            if step.held { "held".into() } else { format!("broke: {}", step.broken.join(", ")) },
+        )
+    });
+    each.collect()
 }
 
 fn fact(name: impl Into<String>, value: impl Into<String>) -> Fact {
@@ -95,11 +114,37 @@ fn connections(report: &Report) -> Vec<Fact> {
     ];
     let failed = connections.failed.iter();
     facts.extend(failed.map(|(reason, n)| fact(format!("failed: {reason}"), count(*n))));
+    facts.extend(returning(report));
     facts.push(fact("living at the end", count(living.at_end)));
     facts.push(fact("living lost to the heartbeat", count(living.lost.heartbeat)));
     facts.push(fact("living reset", count(living.lost.reset)));
     let closed = living.lost.closed.iter();
     facts.extend(closed.map(|(code, n)| fact(format!("living closed with {code}"), count(*n))));
+    facts
+}
+
+/// Who was ended by our own will.
+fn returning(report: &Report) -> Vec<Fact> {
+    let connections = &report.figures.connections;
+    let mut facts = Vec::new();
+    if let Some(churn) = &connections.churn {
+        facts.push(fact("closed politely", count(churn.closed)));
+        facts.push(fact("opened anew", count(churn.reopened)));
+        let failed = churn.failed.iter();
+        facts.extend(failed.map(|(why, n)| fact(format!("opening anew: {why}"), count(*n))));
+    }
+    if let Some(herd) = &connections.herd {
+        let time = |ms: Option<f64>| ms.map_or_else(|| "–".into(), super::number::millis);
+        let times = &herd.back_ms;
+        facts.push(fact("dropped at once", count(herd.dropped)));
+        facts.push(fact("of them back", count(herd.back)));
+        facts.push(fact("half of them after", time(times.p50)));
+        facts.push(fact("90 % of them after", time(times.p90)));
+        facts.push(fact("99 % of them after", time(times.p99)));
+        facts.push(fact("all of them after", time(times.p100)));
+        let failed = herd.failed.iter();
+        facts.extend(failed.map(|(why, n)| fact(format!("coming back: {why}"), count(*n))));
+    }
     facts
 }
 
@@ -123,6 +168,7 @@ fn heartbeats(report: &Report) -> Vec<Fact> {
         facts.push(fact("messages sent", count(messages.sent)));
         facts.push(fact("messages received", count(messages.received)));
         facts.push(fact("messages a second", optional(messages.rate_per_s, "")));
+        facts.extend(messages.latency_reason.as_ref().map(|why| fact("no latency", why)));
     }
     facts
 }

@@ -5,6 +5,7 @@ use super::schema::{ObserverKind, Report};
 use super::{Histograms, build};
 use crate::death::Death;
 use crate::observer::{RESOLUTION, Sighting};
+use crate::pacing::{Arrivals, Share};
 use crate::plan::{
     Between, Expect, Kill, KillAt, KillTimes, MessageKind, Plan, Script, ServerPing, Watch,
 };
@@ -131,11 +132,15 @@ fn plan() -> Plan {
         connect_timeout: Duration::from_secs(10),
         duration: Duration::from_secs(30),
         message_rate: None,
-        size: 64,
+        arrivals: Arrivals::Constant,
+        window: None,
+        size: 64.into(),
         kind: MessageKind::Binary,
         expect: Expect::Any,
         client_ping: None,
         script: Script::default(),
+        churn: None,
+        herd: None,
         kills: vec![
             kill(Death::Blackhole, 1000),
             kill(Death::Freeze, 1000),
@@ -154,6 +159,7 @@ fn plan() -> Plan {
             interval: Some(Duration::from_secs(5)),
             timeout: Duration::from_secs(3),
         }),
+        slice: Share::WHOLE,
         shards: 1,
         cpus: vec![1],
         seed: 1,

@@ -42,6 +42,9 @@ pub struct Report {
     pub thresholds: Vec<ThresholdBlock>,
     /// Reasons not to trust it.
     pub doubts: Vec<Doubt>,
+    /// The steps that led here, where the most that the server bears was searched; the figures are
+    /// those of the last that held, or of the first.
+    pub search: Option<SearchBlock>,
     /// The figures.
     #[serde(flatten)]
     pub figures: Figures,
@@ -175,6 +178,30 @@ pub struct Doubt {
     pub hint: String,
 }
 
+/// The same load again and again, each time more of it, until a limit broke.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchBlock {
+    /// What grew: `connections` or `message-rate`.
+    pub what: String,
+    /// The most that held; null: nothing did.
+    pub held: Option<f64>,
+    /// The first that did not; null: everything held.
+    pub broke: Option<f64>,
+    /// Each step, in its order.
+    pub steps: Vec<SearchStep>,
+}
+
+/// One step of a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchStep {
+    /// How much it was.
+    pub value: f64,
+    /// Whether every limit held, and the generator kept up.
+    pub held: bool,
+    /// What did not.
+    pub broken: Vec<String>,
+}
+
 /// The opening of connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionsBlock {
@@ -192,6 +219,49 @@ pub struct ConnectionsBlock {
     pub connect_ms: Summary,
     /// From the connection to the end of the opening handshake.
     pub handshake_ms: Summary,
+    /// Who was closed politely and opened anew all the while, counted nowhere else; null: nobody.
+    pub churn: Option<ChurnBlock>,
+    /// Who was dropped at once and came back, counted nowhere else; null: nobody.
+    pub herd: Option<HerdBlock>,
+}
+
+/// Connections that were closed politely and opened anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChurnBlock {
+    /// Closed.
+    pub closed: u64,
+    /// Opened anew, handshake included.
+    pub reopened: u64,
+    /// Tries that failed, by reason; each is followed by another.
+    pub failed: BTreeMap<String, u64>,
+    /// From the SYN to the end of the opening handshake.
+    pub reopen_ms: Summary,
+}
+
+/// Connections that were dropped at once, by RST, and came back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HerdBlock {
+    /// Dropped.
+    pub dropped: u64,
+    /// Back when the run ended, handshake included.
+    pub back: u64,
+    /// Tries that failed, by reason; each is followed by another.
+    pub failed: BTreeMap<String, u64>,
+    /// How long after the drop.
+    pub back_ms: HerdTimes,
+}
+
+/// Times until so many of all who were dropped were back; null: they were not.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HerdTimes {
+    /// Half of them.
+    pub p50: Option<f64>,
+    /// 90 %.
+    pub p90: Option<f64>,
+    /// 99 %.
+    pub p99: Option<f64>,
+    /// All.
+    pub p100: Option<f64>,
 }
 
 /// Connections that were not killed.
@@ -225,6 +295,8 @@ pub struct MessagesBlock {
     pub rate_per_s: Option<f64>,
     /// From the intended send to the answer.
     pub latency_us: Option<Summary>,
+    /// Why there is no latency though messages were answered; null: there is, or none was.
+    pub latency_reason: Option<String>,
     /// From the actual send to the answer.
     pub service_us: Summary,
     /// Texts beside the messages, counted nowhere else in this block; null: there is no script.

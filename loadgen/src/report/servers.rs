@@ -141,6 +141,7 @@ pub fn beside(contest: &Contest<'_>) -> Option<(Report, Histograms)> {
         finding: String::new(),
         thresholds: judge(contest.thresholds, &servers),
         doubts: doubts(contest.contestants),
+        search: None,
         figures: together(&servers)?,
         machine: pool::pool(&machines)?,
         timeline: Vec::new(),

@@ -129,16 +129,17 @@ impl Conductor {
         if self.ended.is_some() {
             return None;
         }
-        let Snapshot { opened, failed, lost, killed, .. } = view.swarms;
+        let Snapshot { opened, failed, lost, killed, left, came_back, .. } = view.swarms;
+        let some_return = left > came_back;
         let ramped = self.stage != Stage::Ramp || self.has_ramped(view);
-        let hopeless = ramped || failed >= HOPELESS.min(self.plan.connections.into());
+        let hopeless = ramped || failed >= HOPELESS.min(self.plan.own_connections().into());
         // Where nobody was to live, the dead are watched all the same.
-        let all_killed = killed > 0 && opened <= self.plan.kills_total();
+        let all_killed = killed > 0 && opened <= self.plan.own_kills();
         if view.interrupted {
             Some(Ended::Interrupted)
         } else if opened == 0 && hopeless {
             Some(Ended::NoneOpened)
-        } else if lost > 0 && view.swarms.living() == 0 && hopeless && !all_killed {
+        } else if lost > 0 && view.swarms.living() == 0 && hopeless && !all_killed && !some_return {
             Some(Ended::ServerLost)
         } else {
             None
@@ -146,14 +147,14 @@ impl Conductor {
     }
 
     fn has_ramped(&self, view: &View) -> bool {
-        view.swarms.opened + view.swarms.failed >= u64::from(self.plan.connections)
+        view.swarms.opened + view.swarms.failed >= u64::from(self.plan.own_connections())
     }
 
     fn ramp(&mut self, now: Instant, view: &View) -> Vec<Action> {
         if !self.has_ramped(view) {
             return Vec::new();
         }
-        if self.plan.kills_total() == 0 {
+        if self.plan.own_kills() == 0 {
             return self.begin_steady(now);
         }
         self.stage = Stage::Mapping;
@@ -168,7 +169,7 @@ impl Conductor {
     }
 
     fn steady(&mut self, now: Instant, view: &View) -> Vec<Action> {
-        if self.plan.kills_total() > 0 {
+        if self.plan.own_kills() > 0 {
             if !self.is_time_to_kill(now, view) {
                 return Vec::new();
             }
@@ -192,7 +193,7 @@ impl Conductor {
     }
 
     fn choosing(&mut self, now: Instant, view: &View) -> Vec<Action> {
-        if view.swarms.ready_to_die < self.plan.kills_total() {
+        if view.swarms.ready_to_die < self.plan.own_kills() {
             return Vec::new();
         }
         self.enter(now, Phase::Deaths);
@@ -201,7 +202,7 @@ impl Conductor {
     }
 
     fn dying(&mut self, now: Instant, view: &View) -> Vec<Action> {
-        if view.swarms.killed + view.swarms.kills_missed >= self.plan.kills_total() {
+        if view.swarms.killed + view.swarms.kills_missed >= self.plan.own_kills() {
             self.enter(now, Phase::Watch);
             self.stage = Stage::Watching { since: now };
         }
@@ -485,6 +486,15 @@ mod tests {
         }
         let all_killed = Snapshot { killed: 100, ..open(100) };
         assert_eq!(Rehearsal::new(asked()).with(all_killed).until_the_end(), Some(30.0));
+    }
+
+    #[test]
+    fn a_herd_that_is_away_is_no_server_that_is_lost() {
+        let away = Snapshot { lost: 5, left: 95, ..open(100) };
+        assert_eq!(Rehearsal::new(asked()).with(away).until_the_end(), Some(30.0));
+        let mut run = Rehearsal::new(asked()).with(Snapshot { lost: 100, came_back: 95, ..away });
+        assert_eq!(run.until_the_end(), Some(0.0));
+        assert_eq!(run.finish().1, Ended::ServerLost);
     }
 
     #[test]

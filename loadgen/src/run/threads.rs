@@ -139,7 +139,7 @@ fn drive(
 /// A ring keeps its connections in a table of its own; elsewhere they are descriptors of the process.
 fn check_descriptors(plan: &Plan, driver: DriverKind) -> Result<(), RunError> {
     let (wanted, limit) =
-        (u64::from(plan.connections) + DESCRIPTORS_SPARE, raise_descriptor_limit());
+        (u64::from(plan.own_connections()) + DESCRIPTORS_SPARE, raise_descriptor_limit());
     if driver != DriverKind::IoUring && wanted > limit {
         return Err(RunError::Descriptors { wanted, limit });
     }

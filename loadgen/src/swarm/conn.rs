@@ -1,6 +1,7 @@
 //! One connection of a swarm.
 
 use super::line::Line;
+use super::returning::Returns;
 use super::script::Owed;
 use halfopen_proto::{Connection, Role};
 use halfopen_wheel::Instant;
@@ -35,6 +36,8 @@ pub(super) struct Conn {
     pub(super) ping_in_flight: bool,
     /// Texts that it is to say.
     pub(super) owed: Owed,
+    /// While it opens, whether it was here before; when it was sent away, why it comes back.
+    pub(super) returns: Returns,
 }
 
 /// How far a connection has come.
@@ -78,6 +81,7 @@ impl Conn {
             in_flight: false,
             ping_in_flight: false,
             owed: Owed::NOTHING,
+            returns: Returns::No,
         }
     }
 }

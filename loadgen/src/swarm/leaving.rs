@@ -34,6 +34,7 @@ impl Swarm {
             return;
         }
         self.traffic.end();
+        self.returning.end();
         self.dying.end();
         self.opening.end(ops);
         let by = now + GOODBYE;

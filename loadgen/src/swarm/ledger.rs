@@ -1,7 +1,8 @@
 //! The book that a swarm keeps: its tally, the current second of it, and the meter that others read.
 
 use super::meter::Meter;
-use crate::record::{Interval, Loss, Second, Tag, Tally, histogram, record};
+use super::returning::Returns;
+use crate::record::{Interval, Loss, Returned, Second, Tag, Tally, histogram, record};
 use halfopen_wheel::Instant;
 use hdrhistogram::Histogram;
 use std::sync::Arc;
@@ -61,7 +62,9 @@ impl Ledger {
         self.tally.seconds.push(Second { living: self.living, ..self.second });
         self.second = Second::default();
         let p99 = |histogram: &Histogram<u64>| histogram.value_at_quantile(0.99);
-        self.meter.latency_p99_ns.set(p99(&self.current[Tag::MessageLatency as usize]));
+        let answers =
+            [Tag::MessageLatency, Tag::MessageService].map(|tag| p99(&self.current[tag as usize]));
+        self.meter.latency_p99_ns.set(if answers[0] > 0 { answers[0] } else { answers[1] });
         self.meter.rtt_p99_ns.set(p99(&self.current[Tag::PingRtt as usize]));
         self.meter.send_late_ns.set(std::mem::take(&mut self.send_late).as_nanos() as u64);
         for (tag, current) in Tag::ALL.into_iter().zip(&mut self.current) {
@@ -98,10 +101,41 @@ impl Ledger {
     pub(super) fn opened(&mut self, handshake: Duration) {
         record(&mut self.tally.handshake_ns, handshake);
         self.tally.opened += 1;
+        self.lives();
+        self.meter.opened.add(1);
+    }
+
+    fn lives(&mut self) {
         self.second.opened += 1;
         self.living += 1;
         self.tally.peak = self.tally.peak.max(self.living);
-        self.meter.opened.add(1);
+    }
+
+    fn returned(&mut self, returns: Returns) -> &mut Returned {
+        match returns {
+            Returns::Churn => &mut self.tally.churn,
+            Returns::Herd => &mut self.tally.herd,
+            Returns::No => unreachable!("it does not come back"),
+        }
+    }
+
+    pub(super) fn sent_away(&mut self, returns: Returns, had_answered: bool) {
+        self.returned(returns).left += 1;
+        self.living -= 1;
+        self.meter.lost_without_an_answer.add(u64::from(!had_answered));
+        self.meter.left.add(1);
+    }
+
+    pub(super) fn came_back(&mut self, returns: Returns, after: Duration) {
+        let returned = self.returned(returns);
+        returned.back += 1;
+        record(&mut returned.back_ns, after);
+        self.lives();
+        self.meter.came_back.add(1);
+    }
+
+    pub(super) fn failed_to_come_back(&mut self, returns: Returns, reason: String) {
+        *self.returned(returns).failed.entry(reason).or_default() += 1;
     }
 
     pub(super) fn lost(&mut self, loss: Loss, had_answered: bool) {
@@ -172,8 +206,11 @@ impl Ledger {
         self.meter.messages_received.add(1);
     }
 
-    pub(super) fn message_answered(&mut self, latency: Duration, service: Duration) {
-        self.record(Tag::MessageLatency, latency);
+    /// In a closed loop there is no latency.
+    pub(super) fn message_answered(&mut self, latency: Option<Duration>, service: Duration) {
+        if let Some(latency) = latency {
+            self.record(Tag::MessageLatency, latency);
+        }
         self.record(Tag::MessageService, service);
     }
 }

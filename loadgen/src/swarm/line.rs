@@ -80,6 +80,11 @@ impl Lines {
         true
     }
 
+    /// When the next one that waits was to be sent.
+    pub(super) fn first_unsent(&self, line: &Line) -> Option<Instant> {
+        self.places.get(line.unsent as usize).map(|waiting| waiting.intended)
+    }
+
     /// The next one to be sent, which goes into a chunk at `now`: when it was to be sent.
     pub(super) fn next_unsent(&mut self, line: &mut Line, now: Instant) -> Option<Instant> {
         let place = line.unsent;

@@ -9,6 +9,8 @@ pub struct Meter {
     pub(super) opened: Gauge,
     pub(super) failed: Gauge,
     pub(super) lost: Gauge,
+    pub(super) left: Gauge,
+    pub(super) came_back: Gauge,
     pub(super) killed: Gauge,
     pub(super) ready_to_die: Gauge,
     pub(super) kills_missed: Gauge,
@@ -35,6 +37,10 @@ pub struct Snapshot {
     pub failed: u64,
     /// Living connections that were lost.
     pub lost: u64,
+    /// Connections that we have ended ourselves, to come back.
+    pub left: u64,
+    /// Those who have come back.
+    pub came_back: u64,
     /// Victims killed so far.
     pub killed: u64,
     /// Victims chosen and located, or found to be gone already.
@@ -45,7 +51,7 @@ pub struct Snapshot {
     pub ends_seen: u64,
     /// Connections that have answered a ping of the server.
     pub answered_a_ping: u64,
-    /// Living connections that were lost before they answered one.
+    /// Living connections that were lost or sent away before they answered one.
     pub lost_without_an_answer: u64,
     /// Messages sent.
     pub messages_sent: u64,
@@ -61,7 +67,8 @@ pub struct Snapshot {
     pub client_pings_answered: u64,
     /// How late the latest send of the last second was.
     pub send_late: Duration,
-    /// The 99th percentile of messages' latency in the last second; zero if there was none.
+    /// The 99th percentile of messages' latency in the last second, in a closed loop of their
+    /// service time; zero if there was none.
     pub latency_p99: Duration,
     /// The 99th percentile of own pings' round trips in the last second; zero if there was none.
     pub rtt_p99: Duration,
@@ -70,12 +77,12 @@ pub struct Snapshot {
 impl Snapshot {
     /// Connections that are open and not victims.
     pub fn living(&self) -> u64 {
-        self.opened.saturating_sub(self.lost + self.killed)
+        (self.opened + self.came_back).saturating_sub(self.lost + self.left + self.killed)
     }
 
     /// Whether every living connection has answered a ping of the server; until the first death.
     pub fn all_answered(&self) -> bool {
-        self.opened == self.answered_a_ping + self.lost_without_an_answer
+        self.opened + self.came_back == self.answered_a_ping + self.lost_without_an_answer
     }
 
     /// All swarms together. Times are those of the worst.
@@ -88,11 +95,14 @@ impl Snapshot {
             |so_far: Duration, gauge: &Gauge| so_far.max(Duration::from_nanos(gauge.value()));
         // Losses and deaths are read first, so that they are never more than what was opened.
         let (lost, killed) = (meter.lost.value(), meter.killed.value());
+        let left = meter.left.value();
         Self {
             opened: self.opened + meter.opened.value(),
             failed: self.failed + meter.failed.value(),
             lost: self.lost + lost,
             killed: self.killed + killed,
+            left: self.left + left,
+            came_back: self.came_back + meter.came_back.value(),
             ready_to_die: self.ready_to_die + meter.ready_to_die.value(),
             kills_missed: self.kills_missed + meter.kills_missed.value(),
             ends_seen: self.ends_seen + meter.ends_seen.value(),

@@ -1,6 +1,7 @@
 //! The ramp: connects on the plan's schedule, and the opening handshake (RFC 6455 §4.1).
 
 use super::conn::{Conn, Phase};
+use super::returning::Returns;
 use super::{PIECES, Swarm};
 use crate::pacing::Pace;
 use bytes::BytesMut;
@@ -35,6 +36,8 @@ pub(super) struct Opening {
     first_target: usize,
     /// Answers that came in pieces, by index.
     heads: BTreeMap<usize, BytesMut>,
+    /// Why TLS failed, by index, until the connection has ended of it.
+    tls_failures: BTreeMap<usize, &'static str>,
 }
 
 /// A connect under way.
@@ -46,6 +49,8 @@ struct Attempt {
     target: usize,
     /// Targets that have refused it.
     refused: usize,
+    /// Whether it was here before.
+    returns: Returns,
 }
 
 impl Opening {
@@ -59,16 +64,17 @@ impl Opening {
             under_way_max: (OPENING_MAX / swarms as usize).max(16),
             first_target: 0,
             heads: BTreeMap::new(),
+            tls_failures: BTreeMap::new(),
         }
     }
 
-    /// When the next connect is due, unless too many are under way.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.pace.as_ref().filter(|_| self.under_way < self.under_way_max)?.due()
+    fn is_full(&self) -> bool {
+        self.under_way >= self.under_way_max
     }
 
     pub(super) fn forget(&mut self, index: usize) {
         self.heads.remove(&index);
+        self.tls_failures.remove(&index);
     }
 
     /// No further connects; those under way are given up.
@@ -101,16 +107,31 @@ impl Swarm {
 
     pub(super) fn connect_the_due(&mut self, now: Instant, ops: &mut Vec<Op>) {
         for _ in 0..PIECES {
-            if self.opening.due().is_none_or(|due| due > now) {
+            if self.opening.is_full() {
                 return;
             }
-            let taken = self.opening.pace.as_mut().and_then(|pace| pace.take(now));
-            let Some((number, _)) = taken else { return };
+            let Some((number, returns)) = self.next_to_connect(now) else { return };
             self.opening.under_way += 1;
             let target = self.opening.first_target;
-            let number = number as u32;
-            self.connect(Attempt { number, started: now, target, refused: 0 }, ops);
+            self.connect(Attempt { number, started: now, target, refused: 0, returns }, ops);
         }
+    }
+
+    /// Who comes back goes before who comes for the first time.
+    fn next_to_connect(&mut self, now: Instant) -> Option<(u32, Returns)> {
+        self.returning.take(now).or_else(|| {
+            let (number, _) = self.opening.pace.as_mut()?.take(now)?;
+            Some((number as u32, Returns::No))
+        })
+    }
+
+    /// When the next connect is due, unless too many are under way.
+    pub(super) fn opening_due(&self) -> Option<Instant> {
+        if self.opening.is_full() {
+            return None;
+        }
+        let ramp = self.opening.pace.as_ref().and_then(Pace::due);
+        [ramp, self.returning.again_due()].into_iter().flatten().min()
     }
 
     fn connect(&mut self, attempt: Attempt, ops: &mut Vec<Op>) {
@@ -130,7 +151,7 @@ impl Swarm {
         }
         attempt.refused += 1;
         if !self.moves_on(attempt, cause) {
-            return self.failed(connect_failure(cause));
+            return self.failed(now, attempt.number, attempt.returns, connect_failure(cause));
         }
         let next = (attempt.target + 1) % self.plan.targets.len();
         if self.opening.first_target == attempt.target {
@@ -157,6 +178,7 @@ impl Swarm {
             phase: Phase::Handshaking { opened: now },
             generation: id.generation,
             number: attempt.number,
+            returns: attempt.returns,
             deadline,
             ..Conn::vacant()
         };
@@ -164,7 +186,9 @@ impl Swarm {
         if self.leaving.is_some() {
             return self.abort(index, ops);
         }
-        self.ledger.connected(now.saturating_since(attempt.started));
+        if attempt.returns == Returns::No {
+            self.ledger.connected(now.saturating_since(attempt.started));
+        }
         self.wheel.arm(id.index, deadline);
         let mut out = self.output.lend();
         let encoded = self.with_request(attempt.number, |request| request.encode(&mut out));
@@ -205,13 +229,20 @@ impl Swarm {
         let conn = &mut self.conns[index];
         let Phase::Handshaking { opened } = conn.phase else { unreachable!("it shakes hands") };
         conn.phase = Phase::Living;
+        let started = conn.deadline - self.plan.connect_timeout;
+        let returns = std::mem::replace(&mut conn.returns, Returns::No);
         conn.deadline = Instant::FAR;
         conn.place = self.living.len() as u32;
         self.living.push(index as u32);
         self.wheel.disarm(index as u32);
         self.opening.under_way -= 1;
-        self.ledger.opened(now.saturating_since(opened));
+        match returns {
+            Returns::No => self.ledger.opened(now.saturating_since(opened)),
+            Returns::Churn => self.ledger.came_back(returns, now.saturating_since(started)),
+            Returns::Herd => self.ledger.came_back(returns, self.since_the_herd(now)),
+        }
         self.owe_hello(index);
+        self.join_the_loop(now, index);
         self.await_rhythm(now, index);
     }
 
@@ -232,7 +263,7 @@ impl Swarm {
             [21, 3, ..] => "the server answers with a TLS alert: use wss://".into(),
             _ => error.to_string(),
         });
-        self.failed(answer_failure(error));
+        self.failed_in_handshake(now, index, answer_failure(error));
         if !(is_first && is_wordless(error)) {
             return self.abort(index, ops);
         }
@@ -269,7 +300,7 @@ impl Swarm {
         let conn = &mut self.conns[index];
         let timeout = self.plan.connect_timeout;
         if heard.silent_since(now, conn.deadline - timeout, timeout) {
-            self.failed("handshake_timeout".into());
+            self.failed_in_handshake(now, index, "handshake_timeout".into());
             return self.abort(index, ops);
         }
         // We may be late ourselves: what has come by now is to be heard first.
@@ -279,35 +310,46 @@ impl Swarm {
     /// Counts what the layer that speaks TLS below knows of a connection.
     pub fn heed(&mut self, id: ConnId, notice: &Notice<'_>) {
         match notice {
-            Notice::Established(established) => {
-                *self.ledger.tally.secured.entry(*established).or_default() += 1;
+            Notice::Established(tls) => {
+                let name = format!("{} {}", tls.version, tls.cipher);
+                *self.ledger.tally.secured.entry(name).or_default() += 1;
             }
             Notice::Failed(failure) => self.tls_failed(id, failure),
         }
     }
 
-    /// The layer ends the connection. Of one that is open the end is counted when it comes.
+    /// The layer ends the connection, and the end is counted when it comes.
     fn tls_failed(&mut self, id: ConnId, failure: &Failure) {
         let Some(index) = self.index_of(id) else { return };
         self.ledger.tally.failure_example.get_or_insert_with(|| failure.to_string());
         if let Phase::Handshaking { .. } = self.conns[index].phase {
-            self.failed(failure.reason().into());
-            self.conns[index].phase = Phase::Gone;
-            self.wheel.disarm(id.index);
+            self.opening.tls_failures.insert(index, failure.reason());
         }
     }
 
-    pub(super) fn ended_in_handshake(&mut self, cause: Cause) {
+    pub(super) fn ended_in_handshake(&mut self, now: Instant, index: usize, cause: Cause) {
         let reason = match cause {
             Cause::Fin => "closed_in_handshake",
             _ => "reset_in_handshake",
         };
-        self.failed(reason.into());
+        self.failed_in_handshake(now, index, reason.into());
     }
 
-    fn failed(&mut self, reason: String) {
+    fn failed_in_handshake(&mut self, now: Instant, index: usize, reason: String) {
+        let conn = &mut self.conns[index];
+        let returns = std::mem::replace(&mut conn.returns, Returns::No);
+        let number = conn.number;
+        let tls = self.opening.tls_failures.remove(&index);
+        self.failed(now, number, returns, tls.map_or(reason, Into::into));
+    }
+
+    fn failed(&mut self, now: Instant, number: u32, returns: Returns, reason: String) {
         self.opening.under_way -= 1;
-        self.ledger.failed(reason);
+        if returns == Returns::No {
+            return self.ledger.failed(reason);
+        }
+        self.ledger.failed_to_come_back(returns, reason);
+        self.try_again(now, number, returns);
     }
 
     /// Does something with the request of the connection `number`, which is made anew each time

@@ -133,7 +133,8 @@ impl Swarm {
     fn say_messages(&mut self, now: Instant, index: usize, out: &mut BytesMut) {
         while out.len() < FULL {
             let room = CHUNK_MAX - HEAD_MAX - out.len();
-            let waits = !out.is_empty() && room < self.plan.size.min(CHUNK_MAX - HEAD_MAX);
+            let size = self.next_size(index);
+            let waits = !out.is_empty() && room < size.min(CHUNK_MAX - HEAD_MAX);
             if waits {
                 // It would have to be cut, but fits into the next chunk, or begins there.
                 return;
@@ -152,6 +153,13 @@ impl Swarm {
                 self.output.unfinished.insert(index, (intended, reached));
             }
         }
+    }
+
+    /// Bytes of the message under way, or of the next.
+    fn next_size(&self, index: usize) -> usize {
+        let under_way = self.output.unfinished.get(&index).map(|(intended, _)| *intended);
+        let next = under_way.or_else(|| self.lines.first_unsent(&self.conns[index].line));
+        next.map_or(0, |intended| self.traffic.size_of(intended))
     }
 
     /// The message under way, or the next: when it was to be sent, and how far it has come.

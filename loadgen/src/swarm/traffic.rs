@@ -1,10 +1,12 @@
-//! Messages, sent on an open-loop schedule by the living in turn, and their answers.
+//! Messages, sent on an open-loop schedule by the living in turn or in a closed loop, and their
+//! answers.
 
 use super::PIECES;
 use super::Swarm;
+use super::closed_loop::ClosedLoop;
 use super::line::Line;
 use crate::pacing::Pace;
-use crate::plan::Expect;
+use crate::plan::{Expect, Size};
 use halfopen_driver::Op;
 use halfopen_wheel::Instant;
 
@@ -18,13 +20,24 @@ pub(super) struct Traffic {
     pace: Option<Pace>,
     /// Whose turn it is, among the living.
     turn: usize,
+    pub(super) closed_loop: Option<ClosedLoop>,
+    size: Size,
+    seed: u64,
+    /// As long as the longest message.
     text: String,
 }
 
 impl Traffic {
-    pub(super) fn new(size: usize) -> Self {
-        let text = "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(size);
-        Self { pace: None, turn: 0, text: text.collect() }
+    pub(super) fn new(size: &Size, seed: u64) -> Self {
+        let text = "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(size.max());
+        Self {
+            pace: None,
+            turn: 0,
+            closed_loop: None,
+            size: size.clone(),
+            seed,
+            text: text.collect(),
+        }
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
@@ -33,11 +46,13 @@ impl Traffic {
 
     pub(super) fn end(&mut self) {
         self.pace = None;
+        self.closed_loop = None;
     }
 
     /// The message that was to be sent at `intended`.
     pub(super) fn text_of(&mut self, intended: Instant) -> &str {
-        let length = self.text.len().min(STAMP);
+        let size = self.size_of(intended);
+        let length = size.min(STAMP);
         let mut stamp = [0; STAMP];
         // A short one has the last digits only: the first change too seldom.
         for (place, digit) in stamp[..length].iter_mut().rev().enumerate() {
@@ -45,15 +60,23 @@ impl Traffic {
         }
         let stamp = std::str::from_utf8(&stamp[..length]).expect("hex digits");
         self.text.replace_range(..length, stamp);
-        &self.text
+        &self.text[..size]
+    }
+
+    /// Bytes of that message.
+    pub(super) fn size_of(&self, intended: Instant) -> usize {
+        self.size.of(self.seed, intended.as_nanos())
     }
 }
 
 impl Swarm {
     pub(super) fn begin_traffic(&mut self, from: Instant) {
-        if let Some(rate) = self.plan.message_rate {
-            self.traffic.pace = Some(Pace::endless(from, rate, self.share));
-        }
+        let plan = &self.plan;
+        self.traffic.closed_loop = plan.window.map(ClosedLoop::new);
+        self.traffic.pace = plan.message_rate.as_ref().map(|rate| {
+            let series = (plan.arrivals, plan.seed);
+            Pace::shaped(from, (rate, plan.duration), series, self.share)
+        });
     }
 
     pub(super) fn send_the_due(&mut self, now: Instant, ops: &mut Vec<Op>) {
@@ -101,8 +124,10 @@ impl Swarm {
                 self.ledger.message_sent(waiting.sent.saturating_since(waiting.intended));
             }
             let latency = now.saturating_since(waiting.intended);
+            let latency = self.plan.window.is_none().then_some(latency);
             self.ledger.message_answered(latency, now.saturating_since(waiting.sent));
             self.show_waiting();
+            self.go_round(now, index);
         }
     }
 
@@ -116,7 +141,7 @@ impl Swarm {
         }
     }
 
-    fn show_waiting(&self) {
+    pub(super) fn show_waiting(&self) {
         self.ledger.meter.messages_waiting.set(self.lines.len() as u64);
     }
 }

@@ -15,7 +15,12 @@ pub(super) struct Leaf {
 }
 
 /// Maps whose absent keys were counted, and not found.
-const TALLIES: [&[&str]; 2] = [&["connections", "failed"], &["living", "lost", "closed"]];
+const TALLIES: [&[&str]; 4] = [
+    &["connections", "failed"],
+    &["connections", "churn", "failed"],
+    &["connections", "herd", "failed"],
+    &["living", "lost", "closed"],
+];
 
 /// Whether what is not under `path` came zero times, rather than not having been measured.
 pub(super) fn counts_absence(path: &[String]) -> bool {

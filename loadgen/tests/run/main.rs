@@ -43,7 +43,7 @@ fn a_foreign_server_is_loaded_and_its_pings_are_answered() {
         let server = Server::start();
         let outcome = run(
             &Asked {
-                message_rate: Some(500.0),
+                message_rate: Some(500.0.into()),
                 expect: Expect::Echo,
                 client_ping: Some(Duration::from_millis(100)),
                 shards: Some(3),

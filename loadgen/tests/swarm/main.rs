@@ -5,6 +5,7 @@ mod heartbeat;
 mod leaving;
 mod opening;
 mod peer;
+mod returning;
 mod script;
 mod spared;
 mod traffic;

@@ -95,10 +95,10 @@ fn each_connection_beats_on_a_phase_of_its_own_with_its_number() {
 #[test]
 fn an_answer_waits_for_the_end_of_a_message_in_fragments() {
     let asked = Asked {
-        size: 3 * CHUNK_MAX,
+        size: (3 * CHUNK_MAX).into(),
         kind: MessageKind::Binary,
         expect: Expect::None,
-        message_rate: Some(100.0),
+        message_rate: Some(100.0.into()),
         ..scripted(3, Preset::EngineIo.script())
     };
     // The server's end would not take a text between two fragments.

@@ -11,7 +11,9 @@ use std::time::Duration;
 #[command(next_help_heading = "Heartbeats in text")]
 pub(crate) struct ScriptFlags {
     /// Say this once, right after the upgrade; @FILE: what stands in that file
-    #[arg(long, value_name = "TEXT|@FILE", value_parser = hello)]
+    ///
+    /// Reports show it: a token that lets somebody in belongs into a header.
+    #[arg(long, value_name = "TEXT|@FILE")]
     pub hello: Option<String>,
     /// Answer a text of the server at once, as '2=3'; may be given several times
     ///
@@ -34,20 +36,26 @@ pub(crate) struct ScriptFlags {
 
 impl ScriptFlags {
     /// The preset, and in its place what was given.
-    pub(crate) fn script(&self) -> Script {
+    ///
+    /// # Errors
+    /// The file of the hello cannot be read.
+    pub(crate) fn script(&self) -> Result<Script, String> {
         let preset = self.preset.map(Preset::script).unwrap_or_default();
-        Script {
-            hello: self.hello.clone().or(preset.hello),
+        let given = self.hello.as_deref().map(hello).transpose()?;
+        Ok(Script {
+            hello: given.or(preset.hello),
             replies: if self.reply.is_empty() { preset.replies } else { self.reply.clone() },
             beat: self.beat.clone().or(preset.beat),
-        }
+        })
     }
 }
 
 fn hello(text: &str) -> Result<String, String> {
     match text.strip_prefix('@') {
         None => Ok(text.into()),
-        Some(file) => fs::read_to_string(file).map_err(|e| format!("{file} cannot be read: {e}")),
+        Some(file) => {
+            fs::read_to_string(file).map_err(|e| format!("--hello: {file} cannot be read: {e}"))
+        }
     }
 }
 
@@ -83,11 +91,11 @@ mod tests {
     #[test]
     fn what_is_given_takes_the_place_of_the_preset() {
         let engine_io = ScriptFlags { preset: Some(Preset::EngineIo), ..flags() };
-        assert_eq!(engine_io.script(), Preset::EngineIo.script());
+        assert_eq!(engine_io.script().unwrap(), Preset::EngineIo.script());
         let changed = ScriptFlags { hello: Some("40/admin,".into()), ..engine_io };
-        assert_eq!(changed.script().hello.as_deref(), Some("40/admin,"));
-        assert_eq!(changed.script().replies, Preset::EngineIo.script().replies);
-        assert!(flags().script().is_empty());
+        assert_eq!(changed.script().unwrap().hello.as_deref(), Some("40/admin,"));
+        assert_eq!(changed.script().unwrap().replies, Preset::EngineIo.script().replies);
+        assert!(flags().script().unwrap().is_empty());
     }
 
     #[test]

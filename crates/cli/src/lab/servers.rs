@@ -5,6 +5,7 @@
 
 use super::Resolved;
 use crate::args::{Foreign, Lab, with_port};
+use crate::argv::line;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::foreign::{ForeignServer, Wait, free_port};
 use crate::input::{Known, report};
@@ -46,7 +47,7 @@ pub(super) fn run(flags: &Lab, json: bool, quiet: bool) -> Outcome {
     turns.take(&servers);
     let Turns { contestants, failures, .. } = turns;
     let contest = Contest {
-        argv: std::env::args().collect(),
+        argv: line(),
         contestants: &contestants,
         skipped: skipped(flags, &contestants, &failures),
         interrupted: interrupt.asked(),

@@ -32,6 +32,64 @@ fn messages_are_counted_and_the_document_fits_its_schema() {
 }
 
 #[test]
+fn a_closed_loop_has_service_times_and_says_why_it_has_no_latency() {
+    let server = Served::start(&[]);
+    let url = server.url();
+    let flags =
+        ["load", "-c4", "-d500ms", "--closed-loop", "--window=2", "--expect=echo", "--json"];
+    let ran = run(&[&flags[..], &["--size=16..2KiB", &url]].concat());
+    // It may well be the bottleneck itself, and says so then.
+    assert!(matches!(ran.status, Some(0 | 4)), "{ran:?}");
+    let report = ran.document();
+    crate::report::assert_valid(&report);
+    let messages = &report["messages"];
+    assert!(messages["sent"].as_u64().unwrap() > 100, "{messages}");
+    assert!(messages["latency_us"].is_null() && messages["service_us"]["p50"].is_number());
+    assert!(messages["latency_reason"].as_str().unwrap().contains("window 2"), "{messages}");
+    assert_eq!(report["plan"]["message_bytes"], serde_json::json!({"min": 16, "max": 2048}));
+}
+
+#[test]
+fn churn_and_a_herd_are_counted_apart_from_the_lost() {
+    let server = Served::start(&[]);
+    let url = server.url();
+    let flags = ["load", "-c40", "--connect-rate=1k/s", "-d2s", "--churn=50/s", "--herd=50%@500ms"];
+    let ran = run(&[&flags[..], &["--herd-backoff=100ms..300ms", "--json", &url]].concat());
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let report = ran.document();
+    crate::report::assert_valid(&report);
+    let (connections, living) = (&report["connections"], &report["living"]);
+    assert_eq!(connections["opened"], 40);
+    assert!(connections["churn"]["closed"].as_u64().unwrap() >= 90, "{connections}");
+    assert_eq!(
+        (&connections["herd"]["dropped"], &connections["herd"]["back"]),
+        (&20.into(), &20.into())
+    );
+    let all = connections["herd"]["back_ms"]["p100"].as_f64().unwrap();
+    assert!(all >= 100.0, "{connections}");
+    let lost = serde_json::json!({"heartbeat": 0, "closed": {}, "reset": 0});
+    assert_eq!(
+        (&living["lost"], living["at_end"].as_u64().unwrap() >= 39),
+        (&lost, true),
+        "{living}"
+    );
+}
+
+#[test]
+fn a_ramp_of_random_arrivals_is_sent_and_stands_in_the_plan() {
+    let server = Served::start(&[]);
+    let url = server.url();
+    let flags = ["load", "-c4", "-d1s", "-r100/s..900/s", "--arrivals=poisson", "--json", &url];
+    let report = run(&flags).document();
+    let sent = report["messages"]["sent"].as_u64().unwrap();
+    // 500 are expected; their standard deviation is 22.
+    assert!((350..=700).contains(&sent), "{sent}");
+    let rate = serde_json::json!({"from": 100.0, "to": 900.0});
+    assert_eq!(report["plan"]["message_rate_per_s"], rate);
+    assert_eq!(report["plan"]["arrivals"], "poisson");
+}
+
+#[test]
 fn deaths_are_found_by_a_server_whose_heartbeat_is_known() {
     let server = Served::start(&["--ping-interval=200ms", "--ping-timeout=200ms"]);
     let url = server.url();
@@ -150,4 +208,27 @@ fn who_may_not_let_a_host_vanish_is_told_so_and_what_is_as_silent() {
     for words in ["CAP_NET_ADMIN", "blackhole"] {
         assert!(ran.err.contains(words), "{words}: {ran:?}");
     }
+}
+
+#[test]
+fn a_search_goes_up_until_a_limit_breaks_and_reports_the_last_that_held() {
+    let server = Served::start(&[]);
+    let url = server.url();
+    let flags = ["load", "-d200ms", "--search=connections=2..64", "--search-factor=2", "--json"];
+    let limit = ["--fail-if=connections.opened > 10", &url];
+    let ran = run(&[&flags[..], &limit].concat());
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let report = ran.document();
+    crate::report::assert_valid(&report);
+    let search = &report["search"];
+    assert_eq!((&search["held"], &search["broke"]), (&8.0.into(), &16.0.into()), "{search}");
+    assert_eq!(
+        (search["steps"].as_array().unwrap().len(), &report["connections"]["opened"]),
+        (4, &8.into())
+    );
+    assert!(
+        report["finding"].as_str().unwrap().starts_with("8 connections held"),
+        "{}",
+        report["finding"]
+    );
 }

@@ -10,6 +10,7 @@ mod load;
 mod log;
 mod namespace;
 mod operations;
+mod plan;
 mod probe;
 mod program;
 mod promtool;

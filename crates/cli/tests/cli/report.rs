@@ -53,3 +53,55 @@ fn lose_one(folder: &Path) {
     report["false_kills"] = 1.into();
     fs::write(&path, report.to_string()).unwrap();
 }
+
+#[test]
+fn slices_of_a_plan_are_shown_as_the_one_run_that_they_are() {
+    let server = crate::program::Served::start(&["--ping-interval=200ms"]);
+    let out = tempfile::tempdir().unwrap();
+    let (url, place) = (server.url(), out.path().to_str().unwrap());
+    let common =
+        ["load", &url, "-c31", "-d500ms", "-r200/s", "--kill=fin=5", "--kill-at=100ms", "-q"];
+    let slice = |of: &str| {
+        let own = [format!("--slice={of}"), format!("--name={}", of.replace('/', "of"))];
+        let flags = [&common[..], &["--out", place], &own.each_ref().map(String::as_str)].concat();
+        crate::program::halfopen(&flags).spawn().unwrap()
+    };
+    for mut child in ["1/3", "2/3", "3/3"].map(slice) {
+        assert!(child.wait().unwrap().success());
+    }
+    let folders = fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<String> = folders.map(|path| path.to_str().unwrap().into()).collect();
+    let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+    let whole = tempfile::tempdir().unwrap();
+    let into = ["report", "--format=json", "--out", whole.path().to_str().unwrap()];
+    let ran = run(&[&into[..], &folders].concat());
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let report = ran.document();
+    assert_valid(&report);
+    assert_eq!(
+        (&report["connections"]["requested"], &report["connections"]["opened"]),
+        (&31.into(), &31.into())
+    );
+    assert_eq!(
+        (&report["deaths"]["fin"]["killed"], &report["living"]["at_end"]),
+        (&5.into(), &26.into())
+    );
+    let messages = &report["messages"];
+    assert_eq!(messages["sent"], messages["latency_us"]["count"]);
+    assert!(messages["sent"].as_u64().unwrap() >= 90, "{messages}");
+    let sum: u64 = folders.iter().map(|folder| opened(folder)).sum();
+    assert_eq!(sum, 31);
+    // What was put together is a run like any other.
+    let folder = fs::read_dir(whole.path()).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(run(&["report", "--json", folder.to_str().unwrap()]).document(), report);
+
+    let lacking = run(&[&["report"], &folders[1..]].concat());
+    assert_eq!(lacking.status, Some(2), "{lacking:?}");
+    assert!(lacking.err.contains("is missing"), "{lacking:?}");
+}
+
+fn opened(folder: &str) -> u64 {
+    let report = fs::read(Path::new(folder).join("report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    report["connections"]["opened"].as_u64().unwrap()
+}

@@ -2,7 +2,7 @@ use crate::program::run;
 
 #[test]
 fn wrong_use_exits_2_and_says_what_is_allowed() {
-    let cases: [(&[&str], &str); 36] = [
+    let cases: [(&[&str], &str); 48] = [
         (&[], "Usage: halfopen"),
         (&["labb"], "is 'lab' meant?"),
         (&["probe", "ws://127.0.0.1/", "-c65"], "allowed are 1 to 64"),
@@ -21,6 +21,18 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["load", "ws://127.0.0.1/", "-H", "A B: c"], "letters, digits"),
         (&["load", "ws://127.0.0.1/", "-H", "A: b\nC: d"], "line break"),
         (&["load", "ws://127.0.0.1/", "-HHost: a"], "Host cannot be sent"),
+        (&["load", "ws://127.0.0.1/", "-r1k/s.."], "1k/s..10k/s"),
+        (&["load", "ws://127.0.0.1/", "--herd=50%@99s"], "longer --duration"),
+        (&["load", "ws://127.0.0.1/", "--herd-backoff=1s"], "--herd"),
+        (&["load", "ws://127.0.0.1/", "--search=connections=1..9"], "--fail-if"),
+        (&["load", "ws://127.0.0.1/", "--arrivals=poisson"], "with a rate"),
+        (&["load", "ws://127.0.0.1/", "--search=size=1..9"], "message-rate=1k/s..64k/s"),
+        (&["load", "ws://127.0.0.1/", "--slice=5/4"], "1/4 to 4/4"),
+        (&["load", "--plan=/none"], "/none cannot be read"),
+        (&["load"], "<URL>"),
+        (&["load", "ws://127.0.0.1/", "--size=9,"], "64*0.9"),
+        (&["load", "ws://127.0.0.1/", "--window=2"], "--closed-loop"),
+        (&["load", "ws://127.0.0.1/", "--closed-loop", "--expect=none"], "waits for answers"),
         (&["load", "ws://127.0.0.1/", "--reply=x"], "WHAT=ANSWER"),
         (&["load", "ws://127.0.0.1/", "--hello=@/none"], "/none cannot be read"),
         (&["load", "ws://127.0.0.1/", "--preset=socket.io"], "engine.io phoenix signalr"),

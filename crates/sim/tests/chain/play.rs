@@ -160,8 +160,8 @@ impl Case {
         let asked = Asked {
             connections: self.connections,
             connect_rate: f64::from(self.connections) * 2.0,
-            message_rate: self.messages,
-            size: self.size,
+            message_rate: self.messages.map(Into::into),
+            size: self.size.into(),
             client_ping: self.client_ping,
             kills: self.kills.iter().map(|&(death, n)| (death, Amount::Count(n))).collect(),
             kill_at: KillAt::After(self.peace),
