@@ -315,6 +315,7 @@ mod tests {
     use super::super::sample_run::Run;
     use super::*;
     use crate::plan::Watch;
+    use crate::record::{Back, Sight};
 
     /// The made-up run, done by `of`: each has every `of`-th sample and victim.
     fn slices(of: u32) -> Vec<Slice> {
@@ -380,6 +381,34 @@ mod tests {
             assert_eq!(report.phases, expected.phases);
             assert_eq!(report.plan["connections"], expected.plan["connections"]);
             assert!(report.plan["slice"].is_null() && histograms.slice.is_none());
+        }
+    }
+
+    #[test]
+    fn who_came_back_and_what_tls_came_to_is_told_of_all_slices() {
+        let second = Duration::from_secs(1);
+        let slice = |index| {
+            let mut run = part(Share { index, of: 2 });
+            run.tally.secured.insert("TLS 1.3 X".into(), 3);
+            for victim in &mut run.tally.victims {
+                let at = victim.killed + second;
+                victim.back = Some(Back { at, alive: Some(at + second) });
+                victim.sight = Some(Sight::Closed(1011));
+            }
+            let (_, histograms) = build(&run.input());
+            let text = serde_json::to_string(&histograms.slice.expect("it is a part")).unwrap();
+            serde_json::from_str::<Slice>(&text).unwrap()
+        };
+        let (mut whole, mut other) = (slice(0), slice(1));
+        other.rebase(Instant::from_nanos(900_000_000_000_000));
+        other.rebase(whole.began);
+        whole.merge(other);
+        assert_eq!(whole.tally.secured["TLS 1.3 X"], 6);
+        for victim in &whole.tally.victims {
+            let back = victim.back.unwrap();
+            assert_eq!(back.at, victim.killed + second);
+            assert_eq!(back.alive, Some(back.at + second));
+            assert_eq!(victim.sight, Some(Sight::Closed(1011)));
         }
     }
 
