@@ -1,4 +1,4 @@
-"""Installs what the servers need into target/peers, once: from PyPI, npm and crates.io."""
+"""Installs what the servers need into target/peers, once: from PyPI and npm, and by Cargo."""
 
 import os
 import platform
