@@ -108,7 +108,7 @@ mod tests {
         assert!(told("seed = [1]").contains("a text or a number"));
         assert!(told("closed-loop = 1").contains("true or false"));
         assert!(told("= 5").contains("not TOML"));
-        let lab = line("url = 'ws://h'", "halfopen lab").unwrap_err();
+        let lab = line("subprotocol = 'x'", "halfopen lab").unwrap_err();
         assert!(lab.contains("halfopen lab"), "{lab}");
     }
 }
