@@ -39,6 +39,10 @@ ring_without!(
 );
 
 ring_with!(ring_always_quiet, |engine, config| quiet_after(Duration::ZERO, engine, config));
+ring_with!(ring_always_quiet_where_cancels_are_dear, |engine, config| {
+    let options = Options { quiet: Duration::ZERO, cheap_cancels_max: 0, ..Options::default() };
+    run_with(engine, config, options)
+});
 ring_with!(ring_always_busy, |engine, config| quiet_after(Duration::MAX, engine, config));
 
 // Hardly room for anything: the ring is entered in the midst of handing over.
@@ -51,6 +55,7 @@ const SMALL: Options = Options {
     buffers_max: 2,
     buffer_bytes: 4096,
     quiet: Duration::from_secs(8),
+    cheap_cancels_max: 0,
 };
 
 fn quiet_after<E: Engine>(time: Duration, engine: &mut E, config: Config) -> Result<(), Error> {

@@ -103,7 +103,7 @@ impl Driver {
             return;
         }
         if armed > goal {
-            self.queue.cancel(Kind::Accept.alone());
+            self.queue.cancel_all(Kind::Accept.alone());
             self.door.ending = true;
             return;
         }

@@ -28,8 +28,8 @@ pub(super) enum Of {
     Socket(u32),
     /// An attempt to connect, or what had to go before it.
     Connect(u32),
-    /// A receive, and the buffer that was filled.
-    Receive(ConnId, Option<u16>),
+    /// A receive, the buffer that was filled, and whether it left something in the socket.
+    Receive(ConnId, (Option<u16>, bool)),
     /// A send, whose memory is ours again.
     Send(ConnId, Landed),
     /// A poll; the result is a mask.

@@ -66,7 +66,7 @@ impl Driver {
         let attempt = &mut self.attempts.attempts[key as usize];
         attempt.cancelled = true;
         if attempt.slot.is_some() {
-            self.queue.cancel(Kind::Connect.at(key));
+            self.queue.cancel_all(Kind::Connect.at(key));
         }
     }
 

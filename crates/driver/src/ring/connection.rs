@@ -10,12 +10,15 @@
 //!
 //! A *busy* connection has a multishot receive armed: one completion for what arrives, and nothing
 //! to be asked for again. That costs about 860 bytes of kernel memory while it waits, of which a
-//! poll needs 260: so who is *quiet* is polled once for input, then received from at once, and
-//! polled again. These are two requests and a completion more for each of the few times that
-//! something comes. The poll is no multishot either: that would have to be looked for among all
-//! that is armed to be taken back, where this one ends by itself when the connection does. From
-//! quiet to busy it goes by itself; from busy to quiet by a cancel, which is left out on a ring
-//! where so much is armed that it would be dear.
+//! poll needs 260: so who is *quiet* has a multishot poll for input, and is received from, once and
+//! at once, when that tells of something. That is a request and a completion more for each of the
+//! few times that something comes. The poll tells of each arrival once: so a receive that left
+//! something is followed by another, and one that was asked for before the poll told again too.
+//!
+//! From busy to quiet and back it goes by a cancel, and a multishot poll has to be cancelled when
+//! its connection ends. The kernel looks for what is to be cancelled among a 256th of all that is
+//! armed. On a ring where that would be dear a quiet connection is polled anew for each arrival: that
+//! ends by itself when the connection does; and who was busy once has its receive armed for good.
 //!
 //! Neither way begins while a shutdown is under way. A worker thread of the kernel carries that
 //! out, and looks up there whose the slot is: a connection that took it meanwhile would be told
@@ -24,7 +27,7 @@
 use super::completion::{Kind, Sending};
 use super::driver::{Driver, News};
 use super::queue::Landed;
-use super::state::{Arm, Connection, Once, Poll};
+use super::state::{Arm, Connection, Once, Poll, Unheard};
 use crate::{CHUNK_MAX, Cause, Chunk, ConnId, Opening};
 use halfopen_wheel::Instant;
 
@@ -42,7 +45,7 @@ impl Driver {
         id: ConnId,
         result: i32,
         more: bool,
-        buffer: Option<u16>,
+        (buffer, left): (Option<u16>, bool),
         now: Instant,
     ) {
         self.arrivals += 1;
@@ -57,6 +60,9 @@ impl Driver {
         let was_quiet = result > 0 && connection.hear(now, self.quiet);
         if !more {
             connection.receive = Arm::Off;
+            if left {
+                connection.suspect();
+            }
         } else if was_quiet && connection.receive == Arm::On && self.cancels_are_cheap {
             connection.receive = Arm::Ending;
             self.queue.cancel(Kind::Receive.of(id));
@@ -88,7 +94,7 @@ impl Driver {
         self.counters.buffers_exhausted.add(1);
         self.queue.more_buffers();
         let Some(connection) = self.table.at(id) else { return };
-        connection.starved = true;
+        connection.unheard = Unheard::Starved;
         self.starved.push_back(id);
         self.settle(id);
     }
@@ -96,7 +102,7 @@ impl Driver {
     /// Its turn has come. Whether it will take a buffer: not if it was paused or has ended since.
     pub(super) fn receive_again(&mut self, id: ConnId) -> bool {
         let Some(connection) = self.table.at(id) else { return false };
-        connection.starved = false;
+        connection.unheard = Unheard::Something;
         let takes_one = connection.is_heard() && !connection.paused;
         self.settle(id);
         takes_one
@@ -109,8 +115,12 @@ impl Driver {
         }
     }
 
-    pub(super) fn on_poll(&mut self, id: ConnId, result: i32) {
+    pub(super) fn on_poll(&mut self, id: ConnId, result: i32, more: bool) {
         let Some(connection) = self.table.at(id) else { return };
+        if more {
+            self.on_input(id, result);
+            return;
+        }
         connection.poll = Poll::Off;
         if connection.end.is_some() || result <= 0 {
             self.settle(id);
@@ -120,6 +130,25 @@ impl Driver {
             // Whatever it is, the receive will tell.
             connection.receive = Arm::On;
             self.queue.receive_now(id, connection.slot);
+        }
+    }
+
+    /// A poll that goes on has told of something. Once it is cancelled that is no news: whatever
+    /// is armed in its place will tell too.
+    fn on_input(&mut self, id: ConnId, result: i32) {
+        let Some(connection) = self.table.at(id) else { return };
+        if connection.poll != Poll::Input || connection.end.is_some() {
+            return;
+        }
+        let is_under_way = connection.receive != Arm::Off;
+        if !is_under_way && connection.unheard != Unheard::Starved {
+            connection.receive = Arm::On;
+            self.queue.receive_now(id, connection.slot);
+        }
+        // Behind the last bytes there is an end to be received, of which nothing more will tell.
+        let ends = result & i32::from(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0;
+        if ends || is_under_way {
+            connection.suspect();
         }
     }
 
@@ -227,7 +256,14 @@ impl Driver {
             (Some(_), Once::No) => self.close_gently(id),
             (Some(_), Once::Wanted) => {
                 connection.close = Once::Asked;
+                let is_polled = connection.poll == Poll::Input;
+                if is_polled {
+                    connection.poll = Poll::Ending;
+                }
                 self.queue.reset(id, connection.slot);
+                if is_polled {
+                    self.queue.cancel(Kind::Poll.of(id));
+                }
             }
             (Some(cause), Once::Done) if connection.is_idle() => {
                 self.table.remove(id);
@@ -261,29 +297,57 @@ impl Driver {
             connection.poll = Poll::Ending;
             self.queue.cancel(Kind::Poll.of(id));
         }
-        if connection.receive != Arm::Off || connection.poll == Poll::Input || connection.starved {
+        if connection.receive != Arm::Off || connection.unheard == Unheard::Starved {
             return;
         }
-        if connection.is_busy() {
-            connection.receive = Arm::On;
-            connection.fresh = true;
-            self.queue.receive(id, slot);
-        } else if connection.poll == Poll::Off {
-            connection.poll = Poll::Input;
-            self.queue.poll(id, slot, true);
+        match connection.poll {
+            Poll::InputOnce => {}
+            Poll::Input if connection.unheard == Unheard::Something => {
+                connection.unheard = Unheard::Nothing;
+                connection.receive = Arm::On;
+                self.queue.receive_now(id, slot);
+            }
+            _ if connection.is_busy() => self.receive_always(id),
+            Poll::Off => self.poll_for_input(id),
+            Poll::Input | Poll::End | Poll::Ending => {}
         }
     }
 
-    /// A poll for input may stay: it is not armed again when that has come.
+    fn receive_always(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        if connection.poll == Poll::Input {
+            connection.poll = Poll::Ending;
+            self.queue.cancel(Kind::Poll.of(id));
+        }
+        connection.receive = Arm::On;
+        connection.fresh = true;
+        self.queue.receive(id, connection.slot);
+    }
+
+    fn poll_for_input(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        connection.poll = if self.cancels_are_cheap { Poll::Input } else { Poll::InputOnce };
+        connection.unheard = Unheard::Nothing;
+        self.queue.poll(id, connection.slot, connection.poll);
+    }
+
+    /// A poll that tells once of input may stay: it is not armed again when that has come.
     fn listen_for_the_end(&mut self, id: ConnId) {
         let Some(connection) = self.table.at(id) else { return };
         if connection.receive == Arm::On {
             connection.receive = Arm::Ending;
             self.queue.cancel(Kind::Receive.of(id));
         }
-        if connection.poll == Poll::Off {
-            connection.poll = Poll::End;
-            self.queue.poll(id, connection.slot, false);
+        match connection.poll {
+            Poll::Off => {
+                connection.poll = Poll::End;
+                self.queue.poll(id, connection.slot, Poll::End);
+            }
+            Poll::Input => {
+                connection.poll = Poll::Ending;
+                self.queue.cancel(Kind::Poll.of(id));
+            }
+            Poll::InputOnce | Poll::End | Poll::Ending => {}
         }
     }
 
@@ -300,7 +364,7 @@ impl Driver {
             connection.receive = Arm::Ending;
             self.queue.cancel(Kind::Receive.of(id));
         }
-        if matches!(connection.poll, Poll::Input | Poll::End) {
+        if !matches!(connection.poll, Poll::Off | Poll::Ending) {
             connection.poll = Poll::Ending;
             self.queue.cancel(Kind::Poll.of(id));
         }

@@ -55,9 +55,6 @@ pub(super) struct Driver {
     wake: WakeSource,
 }
 
-/// A cancel goes through a 256th of all that is armed: up to here some 20 µs.
-const CHEAP_CANCELS_MAX: u32 = 1 << 16;
-
 impl Driver {
     pub(super) fn new(config: Config, options: Options) -> Result<Self, Error> {
         let wanted = config.connections_max;
@@ -82,7 +79,7 @@ impl Driver {
             arrivals: 0,
             stopped: false,
             quiet: options.quiet.into(),
-            cancels_are_cheap: wanted <= CHEAP_CANCELS_MAX,
+            cancels_are_cheap: wanted <= options.cheap_cancels_max,
             connections_max: wanted,
             wake: config.wake,
         };
@@ -130,9 +127,9 @@ impl Driver {
             Of::Listener => self.on_listener(),
             Of::Socket(key) => self.on_socket(key, result),
             Of::Connect(key) => self.on_connect(key, result, now),
-            Of::Receive(id, buffer) => self.on_receive(id, result, more, buffer, now),
+            Of::Receive(id, filled) => self.on_receive(id, result, more, filled, now),
             Of::Send(id, landed) => self.on_send(id, landed, result, now),
-            Of::Poll(id) => self.on_poll(id, result),
+            Of::Poll(id) => self.on_poll(id, result, more),
             Of::Shutdown(id) => self.on_shutdown(id),
             Of::Close(id) => self.on_close(id),
             Of::Check(id) => self.on_check(id, result),

@@ -64,6 +64,9 @@ pub struct Options {
     /// A connection from which nothing came for so long is *quiet*: it is waited for in the way that
     /// takes least of the kernel's memory, until it speaks often again. Half a second is the grain.
     pub quiet: Duration,
+    /// Up to so many connections a ring cancels what waits when it has to wait in another way. The
+    /// kernel looks for that among a 256th of all that waits: of 65,536, some 20 µs.
+    pub cheap_cancels_max: u32,
 }
 
 impl Default for Options {
@@ -75,6 +78,7 @@ impl Default for Options {
             buffers_max: 1024,
             buffer_bytes: 4096,
             quiet: Duration::from_secs(8),
+            cheap_cancels_max: 1 << 16,
         }
     }
 }

@@ -183,6 +183,7 @@ const TINY: Options = Options {
     buffers_max: 1,
     buffer_bytes: 64,
     quiet: Duration::MAX,
+    cheap_cancels_max: 0,
 };
 
 #[cfg(test)]

@@ -322,7 +322,10 @@ impl Queue {
             Kind::Listener => Of::Listener,
             Kind::Socket => Of::Socket(id.index),
             Kind::Connect => Of::Connect(id.index),
-            Kind::Receive => Of::Receive(id, self.received(more, &entry)),
+            Kind::Receive => {
+                let left = cqueue::sock_nonempty(entry.flags());
+                Of::Receive(id, (self.received(more, &entry), left))
+            }
             Kind::Send => {
                 // A send has one completion, and the kernel is done with the chunk.
                 self.under_way -= 1;
@@ -343,7 +346,7 @@ impl Queue {
     /// Whose memory the completion will want; none where it is seldom enough to wait for.
     fn about(&self, entry: &cqueue::Entry) -> Option<ConnId> {
         match Kind::parse(entry.user_data()) {
-            (Kind::Receive, id) => Some(id),
+            (Kind::Receive | Kind::Poll, id) => Some(id),
             (Kind::Send, key) => Some(self.sends.get(key.index as usize)?.id),
             _ => None,
         }

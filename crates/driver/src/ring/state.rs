@@ -17,12 +17,24 @@ pub(super) enum Arm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Poll {
     Off,
-    /// For bytes and for the end: it is quiet.
+    /// For bytes and for the end, each time: it is quiet.
     Input,
+    /// For bytes and for the end, once: it is quiet, on a ring where a cancel is dear.
+    InputOnce,
     /// For the end alone: it is paused.
     End,
     /// It was cancelled, and its completion is still to come.
     Ending,
+}
+
+/// What there is to be received of which no poll will tell once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unheard {
+    Nothing,
+    /// Perhaps something.
+    Something,
+    /// Something for which no buffer was free; it stands in a queue to be armed again.
+    Starved,
 }
 
 /// A request that is made once in a life.
@@ -47,14 +59,13 @@ pub(super) struct Connection {
     /// Nothing has come since its multishot receive was armed.
     pub(super) fresh: bool,
     pub(super) poll: Poll,
+    pub(super) unheard: Unheard,
     /// When something came last.
     pub(super) heard: Stamp,
     /// How often in a row it was not quiet before something came, up to [`BUSY`].
     pub(super) streak: u8,
     pub(super) sending: bool,
     pub(super) paused: bool,
-    /// Its receive ended because no buffer was free; it stands in a queue to be armed again.
-    pub(super) starved: bool,
     pub(super) v6: bool,
     pub(super) shutdown: Once,
     pub(super) close: Once,
@@ -68,11 +79,11 @@ impl Connection {
             receive: Arm::Off,
             fresh: false,
             poll: Poll::Off,
+            unheard: Unheard::Nothing,
             heard: Stamp::of(now),
             streak: 0,
             sending: false,
             paused: false,
-            starved: false,
             v6,
             shutdown: Once::No,
             close: Once::No,
@@ -82,6 +93,13 @@ impl Connection {
     /// Whether the engine still wants its bytes.
     pub(super) fn is_heard(&self) -> bool {
         self.end.is_none()
+    }
+
+    /// Something may have come of which no poll will tell once more.
+    pub(super) fn suspect(&mut self) {
+        if self.unheard == Unheard::Nothing {
+            self.unheard = Unheard::Something;
+        }
     }
 
     /// Something came. Whether it was quiet before.

@@ -11,11 +11,12 @@ pub(crate) struct Driver {
     without: Features,
     /// From which silence on a connection is quiet, if not from the usual one.
     quiet: Option<Duration>,
+    cancels_are_dear: bool,
 }
 
 impl Driver {
     const fn of(kind: DriverKind) -> Self {
-        Self { kind, without: Features::NONE, quiet: None }
+        Self { kind, without: Features::NONE, quiet: None, cancels_are_dear: false }
     }
 
     const fn without(features: &[Feature]) -> Self {
@@ -36,15 +37,19 @@ impl Driver {
 
     pub(crate) fn run<E: Engine>(self, engine: &mut E, config: Config) -> Result<(), Error> {
         let config = Config { without: self.without, ..config };
-        match self.quiet {
-            None => self.kind.run(engine, config),
-            Some(quiet) => ring::run_with(engine, config, Options { quiet, ..Options::default() }),
+        let Some(quiet) = self.quiet else { return self.kind.run(engine, config) };
+        let mut options = Options { quiet, ..Options::default() };
+        if self.cancels_are_dear {
+            options.cheap_cancels_max = 0;
         }
+        ring::run_with(engine, config, options)
     }
 }
 
 pub(crate) const IO_URING: Driver = Driver::of(DriverKind::IoUring);
 pub(crate) const ALWAYS_QUIET: Driver = Driver { quiet: Some(Duration::ZERO), ..IO_URING };
+pub(crate) const ALWAYS_QUIET_WHERE_CANCELS_ARE_DEAR: Driver =
+    Driver { cancels_are_dear: true, ..ALWAYS_QUIET };
 pub(crate) const ALWAYS_BUSY: Driver = Driver { quiet: Some(Duration::MAX), ..IO_URING };
 pub(crate) const WITHOUT_DEFER_TASKRUN: Driver = Driver::without(&[Feature::DeferTaskrun]);
 pub(crate) const PLAIN: Driver = Driver::without(&[Feature::DeferTaskrun, Feature::CoopTaskrun]);

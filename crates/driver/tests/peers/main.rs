@@ -8,6 +8,10 @@ macro_rules! on_every_driver {
     ($($names:tt)*) => {
         on_driver! { io_uring: IO_URING; $($names)* }
         on_driver! { io_uring_always_quiet: ALWAYS_QUIET; $($names)* }
+        on_driver! {
+            io_uring_always_quiet_where_cancels_are_dear: ALWAYS_QUIET_WHERE_CANCELS_ARE_DEAR;
+            $($names)*
+        }
         on_driver! { io_uring_always_busy: ALWAYS_BUSY; $($names)* }
         on_driver! { io_uring_without_defer_taskrun: WITHOUT_DEFER_TASKRUN; $($names)* }
         on_driver! { io_uring_plain: PLAIN; $($names)* }

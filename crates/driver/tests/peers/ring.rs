@@ -18,6 +18,7 @@ const TINY: Options = Options {
     buffers_max: 2,
     buffer_bytes: 64,
     quiet: Duration::ZERO,
+    cheap_cancels_max: 1 << 16,
 };
 
 fn tiny(connections_max: u32) -> Rig {

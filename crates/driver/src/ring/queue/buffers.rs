@@ -259,6 +259,7 @@ mod tests {
                 buffers_max: most,
                 buffer_bytes: bytes,
                 quiet: Duration::ZERO,
+                cheap_cancels_max: 0,
                 submissions: 8,
                 completions: 16,
             };

@@ -3,6 +3,7 @@
 
 use super::super::completion::{Kind, Sending};
 use super::super::features::Feature;
+use super::super::state::Poll;
 use super::buffers::GROUP;
 use super::{Arguments, Landed, Queue};
 use crate::ConnId;
@@ -117,11 +118,15 @@ impl Queue {
         unsafe { self.push(&[entry]) }
     }
 
-    /// Asks once to be told when a connection ends, or when `input` is there.
-    pub(in crate::ring) fn poll(&mut self, id: ConnId, slot: u32, input: bool) {
-        let input = if input { libc::POLLIN } else { 0 };
+    /// Asks to be told when a connection ends, or what else this poll is for.
+    pub(in crate::ring) fn poll(&mut self, id: ConnId, slot: u32, poll: Poll) {
+        let is_for_input = matches!(poll, Poll::Input | Poll::InputOnce);
+        let input = if is_for_input { libc::POLLIN } else { 0 };
         let mask = (input | libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
-        let entry = opcode::PollAdd::new(Fd(slot as i32), mask).build().flags(self.slots.flag());
+        let entry = opcode::PollAdd::new(Fd(slot as i32), mask)
+            .multi(poll == Poll::Input)
+            .build()
+            .flags(self.slots.flag());
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[entry.user_data(Kind::Poll.of(id))]) }
     }
@@ -143,9 +148,18 @@ impl Queue {
         unsafe { self.push(&[entry]) }
     }
 
-    /// Cancels every request of this name; each of them still completes.
+    /// Cancels the request of this name; it still completes.
     pub(in crate::ring) fn cancel(&mut self, name: u64) {
-        let entry = opcode::AsyncCancel2::new(CancelBuilder::user_data(name).all()).build();
+        self.cancel_what(CancelBuilder::user_data(name));
+    }
+
+    /// Cancels every request of this name; each of them still completes.
+    pub(in crate::ring) fn cancel_all(&mut self, name: u64) {
+        self.cancel_what(CancelBuilder::user_data(name).all());
+    }
+
+    fn cancel_what(&mut self, which: CancelBuilder) {
+        let entry = opcode::AsyncCancel2::new(which).build();
         // SAFETY: no memory is pointed to.
         unsafe { self.push(&[unheard(entry)]) }
     }
