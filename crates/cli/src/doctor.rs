@@ -52,6 +52,16 @@ impl Finding {
         Self { what, good: false, words: words.into(), change: Some(change.into()) }
     }
 
+    /// Good or bad, and in either case the command for more of it.
+    fn of(
+        good: bool,
+        what: &'static str,
+        words: impl Into<String>,
+        change: impl Into<String>,
+    ) -> Self {
+        Self { good, ..Self::bad(what, words, change) }
+    }
+
     fn more(mut self, change: impl Into<String>) -> Self {
         self.change = Some(change.into());
         self

@@ -1,5 +1,6 @@
 //! The machine as a whole.
 
+use super::network::CONNECTIONS;
 use super::{Finding, number};
 use halfopen_loadgen::report::number::{bytes, count};
 use rustix::system::uname;
@@ -48,7 +49,8 @@ pub(super) fn files() -> Finding {
         if max > 1 << 40 { "any number".into() } else { count(max) },
         count(ceiling)
     );
-    Finding::good("open files", words).more("sysctl -w fs.file-max=4000000 fs.nr_open=4000000")
+    let change = "sysctl -w fs.file-max=4000000 fs.nr_open=4000000";
+    Finding::of(max >= 3 * CONNECTIONS, "open files", words, change)
 }
 
 /// In bytes.

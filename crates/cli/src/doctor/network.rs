@@ -19,12 +19,14 @@ pub(super) fn ports() -> Finding {
 
 pub(super) fn backlog() -> Finding {
     let somaxconn = number("net/core/somaxconn").unwrap_or(4096);
-    let words = format!("{}: so many connects can wait to be accepted", count(somaxconn));
-    let change = "sysctl -w net.core.somaxconn=65535";
-    match somaxconn >= 1024 {
-        true => Finding::good("backlog", words).more(change),
-        false => Finding::bad("backlog", words, change),
-    }
+    let unanswered = number("net/ipv4/tcp_max_syn_backlog").unwrap_or(1024);
+    let words = format!(
+        "{} connects can wait to be accepted, and {} for the last packet of their handshake",
+        count(somaxconn),
+        count(unanswered)
+    );
+    let change = "sysctl -w net.core.somaxconn=65535 net.ipv4.tcp_max_syn_backlog=65535";
+    Finding::of(somaxconn >= WAITING, "backlog", words, change)
 }
 
 /// Sockets that their program has let go of and TCP has not: the dead that are closed politely.
@@ -34,7 +36,8 @@ pub(super) fn orphans() -> Finding {
         "{} dead peers that a server closes politely can be waited for; those that this server aborts are none of them",
         count(max)
     );
-    Finding::good("orphans", words).more("sysctl -w net.ipv4.tcp_max_orphans=1048576")
+    let change = "sysctl -w net.ipv4.tcp_max_orphans=1048576";
+    Finding::of(max >= CONNECTIONS, "orphans", words, change)
 }
 
 /// All queues of all sockets. Half of the memory is what a machine can spare that does nothing else.
@@ -42,11 +45,12 @@ pub(super) fn tcp_memory() -> Finding {
     let page = page_size() as u64;
     let text = sysctl("net/ipv4/tcp_mem").unwrap_or_default();
     let max = text.split_whitespace().nth(2).and_then(|pages| pages.parse::<u64>().ok());
+    let is_enough = max.is_none_or(|pages| pages * page >= CONNECTIONS * SOCKETS_BYTES);
     let max = max.map_or("unknown".into(), |pages| bytes((pages * page) as f64));
     let half = meminfo("MemTotal").unwrap_or(8 << 30) / 2 / page;
     let change = format!("sysctl -w net.ipv4.tcp_mem='{} {} {half}'", half / 2, half / 4 * 3);
-    Finding::good("TCP's memory", format!("{max} at the most, for the queues of all sockets"))
-        .more(change)
+    let words = format!("{max} at the most, for the queues of all sockets");
+    Finding::of(is_enough, "TCP's memory", words, change)
 }
 
 /// A firewall that tracks connections has a table of its own; none where it tracks nothing.
@@ -59,11 +63,7 @@ pub(super) fn tracked() -> Option<Finding> {
         count(max)
     );
     let change = "sysctl -w net.netfilter.nf_conntrack_max=4194304";
-    let found = match count_now * 10 < max * 9 {
-        true => Finding::good("conntrack", words).more(change),
-        false => Finding::bad("conntrack", words, change),
-    };
-    Some(found)
+    Some(Finding::of(count_now * 10 < max * 9, "conntrack", words, change))
 }
 
 pub(super) fn sock_diag() -> Finding {
@@ -90,6 +90,15 @@ pub(super) fn events() -> Finding {
     );
     Finding::good("events", words).more("sysctl -w net.core.rmem_max=16777216")
 }
+
+/// How many connects the load generator begins at a time, at the most.
+const WAITING: u64 = 1024;
+
+/// What `lab` opens by default.
+pub(super) const CONNECTIONS: u64 = 10_000;
+
+/// What the queues of both ends of a connection take at least, while something is in them.
+const SOCKETS_BYTES: u64 = 2 * 4096;
 
 /// What one news of a destroyed socket takes of the queue.
 const EVENT_BYTES: u64 = 1_280;
