@@ -10,7 +10,7 @@ use halfopen_loadgen::swarm::Snapshot;
 pub(crate) fn progress(plan: &Plan, run: &Progress, found: Option<(usize, usize)>) -> Shown {
     let shown = run.snapshot();
     let mut lines = vec![("connections", connections(plan, &shown))];
-    if shown.pings_seen > 0 || plan.server_ping.is_some_and(|ping| ping.interval.is_some()) {
+    if is_pinged(plan, &shown) {
         let (seen, answered) = (count(shown.pings_seen), count(shown.pings_answered));
         lines.push(("server's pings", format!("{seen} seen, {answered} answered")));
     }
@@ -27,7 +27,7 @@ fn phase(plan: &Plan, phase: Phase, shown: &Snapshot) -> String {
     let dying = plan.own_kills() > 0;
     match phase {
         Phase::Ramp => "opening connections".into(),
-        Phase::Steady if dying && !shown.all_answered() => {
+        Phase::Steady if dying && is_pinged(plan, shown) && !shown.all_answered() => {
             "waiting until everyone has answered a ping".into()
         }
         Phase::Steady => "holding connections".into(),
@@ -35,6 +35,11 @@ fn phase(plan: &Plan, phase: Phase, shown: &Snapshot) -> String {
         Phase::Watch => "watching the dead".into(),
         Phase::End => "closing connections".into(),
     }
+}
+
+/// Whether the server pings, as far as is known.
+fn is_pinged(plan: &Plan, shown: &Snapshot) -> bool {
+    shown.pings_seen > 0 || plan.server_ping.is_some_and(|ping| ping.interval.is_some())
 }
 
 fn connections(plan: &Plan, shown: &Snapshot) -> String {
