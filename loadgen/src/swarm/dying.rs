@@ -10,12 +10,14 @@ use crate::plan::KillTimes;
 use crate::record::Victim;
 use halfopen_driver::{ConnId, Ends, Op, Severance};
 use halfopen_wheel::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Those who are to die, in the order of their deaths.
 #[derive(Debug, Default)]
 pub(super) struct Dying {
     chosen: Vec<Chosen>,
+    /// The places of the chosen among the connections. Another may stand there when one has ended.
+    doomed: BTreeSet<u32>,
     /// How many of the chosen have been asked for their addresses.
     asked: usize,
     /// The chosen whose addresses are not known yet, by their place.
@@ -49,8 +51,14 @@ impl Dying {
         }
     }
 
+    /// Whether the connection at `index` is to be left to its death.
+    pub(super) fn is_doomed(&self, index: u32) -> bool {
+        self.doomed.contains(&index)
+    }
+
     pub(super) fn end(&mut self) {
         self.pace = None;
+        self.doomed.clear();
         self.asked = self.chosen.len();
     }
 }
@@ -63,9 +71,15 @@ impl Swarm {
         let deaths = own.map(|number| deaths[number as usize]);
         let mut candidates = self.living.clone();
         self.rng.shuffle(&mut candidates);
-        let mut candidates = candidates.into_iter().map(|index| self.id_of(index as usize));
-        self.dying.chosen =
-            deaths.map(|death| Chosen { id: candidates.next(), death, ends: None }).collect();
+        let mut candidates = candidates.into_iter();
+        let (mut chosen, mut doomed) = (Vec::new(), BTreeSet::new());
+        for death in deaths {
+            let index = candidates.next();
+            let id = index.map(|index| self.id_of(index as usize));
+            doomed.extend(index);
+            chosen.push(Chosen { id, death, ends: None });
+        }
+        (self.dying.chosen, self.dying.doomed) = (chosen, doomed);
     }
 
     pub(super) fn locate_the_chosen(&mut self, ops: &mut Vec<Op>) {

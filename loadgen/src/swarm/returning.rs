@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Who cannot come back tries again after this time, or after a backoff drawn anew.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// So often it is drawn who leaves, before the departure is left out.
+const DRAWS: u32 = 64;
+
 /// How long a server may take to end a connection that we have closed politely.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -81,15 +84,20 @@ impl Swarm {
             if self.returning.churn.as_mut().and_then(|pace| pace.take(now)).is_none() {
                 return;
             }
-            if self.living.is_empty() {
-                continue;
-            }
-            let index = self.living[self.rng.usize(..self.living.len())] as usize;
+            let Some(index) = self.who_leaves() else { continue };
             self.send_away(index, Phase::Leaving, Returns::Churn);
             self.conns[index].deadline = now + GOODBYE;
             self.wheel.arm(index as u32, now + GOODBYE);
             self.flush(now, index, ops);
         }
+    }
+
+    /// Anybody who lives and is not to die, if one of so many draws finds them.
+    fn who_leaves(&mut self) -> Option<usize> {
+        let draws = if self.living.is_empty() { 0 } else { DRAWS };
+        let drawn = (0..draws).map(|_| self.living[self.rng.usize(..self.living.len())]);
+        let mut spared = drawn.filter(|&index| !self.dying.is_doomed(index));
+        spared.next().map(|index| index as usize)
     }
 
     pub(super) fn drop_the_herd(&mut self, now: Instant, ops: &mut Vec<Op>) {

@@ -1,8 +1,10 @@
 //! Connections that are ended by the plan and come back.
 
+use crate::deaths::dying;
 use crate::traffic::{talk, talking};
 use crate::world::{Script, World, asked};
 use crate::{ms, pinging, secs};
+use halfopen_loadgen::death::Death;
 use halfopen_loadgen::plan::{Asked, Backoff, Expect, Herd};
 use halfopen_loadgen::record::Tally;
 use halfopen_loadgen::swarm::Order;
@@ -43,6 +45,21 @@ fn churn_closes_politely_and_opens_anew_under_the_same_number_and_loses_nobody()
     targets.sort();
     targets.dedup();
     assert_eq!(targets.len(), 20);
+}
+
+#[test]
+fn churn_takes_nobody_who_is_to_die() {
+    let dying = Asked { churn: Some(100.0), ..dying(30, Death::Blackhole, 20) };
+    let mut world = World::new(&dying, pinging(secs(1)));
+    world.run(ms(2_500));
+    world.order(Order::Traffic { from: world.now });
+    world.order(Order::Choose);
+    world.run(secs(2));
+    world.order(Order::Kill { from: world.now });
+    world.run(secs(1));
+    let snapshot = world.snapshot();
+    assert_eq!((snapshot.killed, snapshot.kills_missed), (20, 0));
+    assert!(world.leave().churn.left > 250);
 }
 
 #[test]
