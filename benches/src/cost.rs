@@ -6,7 +6,8 @@
 //! floor is measured against itself, which tells how much of a difference is noise.
 //!
 //! A *pair* is one way over the ladder, all columns at each rate: it gives one slope of each column,
-//! and so one ratio. The interval of a ratio comes from drawing whole pairs anew.
+//! and so one ratio. The interval of a ratio comes from drawing whole pairs anew. What is taken without
+//! a heartbeat may be measured in the first pair alone ([`Ladder::zero_once`]).
 
 mod admin;
 pub mod markdown;
@@ -53,6 +54,18 @@ pub struct Run {
     pub point: Point,
 }
 
+/// The rates, and how often they are gone over.
+#[derive(Clone, Debug)]
+pub struct Ladder {
+    /// Heartbeats a second.
+    pub rates: Vec<u32>,
+    /// How often.
+    pub pairs: usize,
+    /// The rate 0 is for the first pair alone. It costs as much time as any other, and tells of less
+    /// than a hundredth of what a high rate takes.
+    pub zero_once: bool,
+}
+
 /// Goes over the ladder once for each pair: two pairs upwards, forth and back, then two downwards.
 ///
 /// # Errors
@@ -60,13 +73,14 @@ pub struct Run {
 pub fn measure(
     sides: &Sides,
     setup: &Setup,
-    rates: &[u32],
-    pairs: usize,
+    ladder: &Ladder,
     mut progress: impl FnMut(&Run),
 ) -> anyhow::Result<Vec<Run>> {
     let mut runs = Vec::new();
-    for pair in 0..pairs {
-        for (rate, column) in way(rates, pair) {
+    for pair in 0..ladder.pairs {
+        let wanted = |rate: u32| rate > 0 || pair == 0 || !ladder.zero_once;
+        for (rate, column) in way(&ladder.rates, pair).into_iter().filter(|&(rate, _)| wanted(rate))
+        {
             let side = match column {
                 Column::Halfopen => &sides.halfopen,
                 Column::Floor | Column::FloorAgain => &sides.floor,
@@ -112,9 +126,9 @@ pub struct Step {
     pub server_idle_percent: Columns,
     /// What the client takes without a heartbeat.
     pub client_idle_percent: Columns,
-    /// `halfopen` over the floor, both ends together.
+    /// `halfopen` over the floor, both ends together. The floor is what both its runs come to.
     pub ratio: Estimate,
-    /// The floor over itself: what a ratio of 1 looks like here.
+    /// The floor over itself, its second run over its first: what a ratio of 1 looks like here.
     pub ratio_of_the_same: Estimate,
     /// Every run.
     pub runs: Vec<Run>,
@@ -125,17 +139,16 @@ pub struct Step {
 pub struct Columns {
     /// The `halfopen` program.
     pub halfopen: Estimate,
-    /// The floor.
+    /// The floor, in both its runs.
     pub floor: Estimate,
-    /// The floor once more.
-    pub floor_again: Estimate,
 }
 
 impl Step {
     /// Draws the conclusions from the runs.
     pub fn new(setup: &Setup, runs: Vec<Run>) -> Self {
         let both: fn(&Point) -> f64 = |point| point.server_cpu_us + point.client_cpu_us;
-        let [halfopen, floor, again] = ORDER.map(|column| slopes(&runs, column, both));
+        let [halfopen, first, again] = ORDER.map(|column| slopes(&runs, column, both));
+        let floor = means(&first, &again);
         let idle = |cost: fn(&Point) -> f64| {
             // µs of CPU a second, of which a core has a million.
             columns(|column| lines(&runs, column, cost).map(|line| line.at_zero / 1e4).collect())
@@ -152,7 +165,7 @@ impl Step {
             server_idle_percent: idle(|point| point.server_cpu_us),
             client_idle_percent: idle(|point| point.client_cpu_us),
             ratio: estimate(halfopen.len(), |pairs| ratio(&halfopen, &floor, pairs)),
-            ratio_of_the_same: estimate(floor.len(), |pairs| ratio(&again, &floor, pairs)),
+            ratio_of_the_same: estimate(first.len(), |pairs| ratio(&again, &first, pairs)),
             runs,
         }
     }
@@ -160,11 +173,14 @@ impl Step {
 
 /// The mean over the pairs, for each column.
 fn columns(values: impl Fn(Column) -> Vec<f64>) -> Columns {
-    let [halfopen, floor, floor_again] = ORDER.map(|column| {
-        let values = values(column);
-        estimate(values.len(), |pairs| mean(&values, pairs))
-    });
-    Columns { halfopen, floor, floor_again }
+    let [halfopen, first, again] = ORDER.map(values);
+    let of = |values: &[f64]| estimate(values.len(), |pairs| mean(values, pairs));
+    Columns { halfopen: of(&halfopen), floor: of(&means(&first, &again)) }
+}
+
+/// What two runs of a pair come to.
+fn means(first: &[f64], again: &[f64]) -> Vec<f64> {
+    first.iter().zip(again).map(|(first, again)| f64::midpoint(*first, *again)).collect()
 }
 
 /// CPU a heartbeat in each pair.
@@ -172,11 +188,17 @@ fn slopes(runs: &[Run], column: Column, cost: fn(&Point) -> f64) -> Vec<f64> {
     lines(runs, column, cost).map(|line| line.slope).collect()
 }
 
-/// CPU a second over heartbeats a second, for each pair.
+/// CPU a second over heartbeats a second, for each pair. A pair without a run at rate 0 borrows that of
+/// the first.
 fn lines(runs: &[Run], column: Column, cost: fn(&Point) -> f64) -> impl Iterator<Item = Line> {
     let pairs = runs.iter().map(|run| run.pair + 1).max().unwrap_or(0);
+    let is_zero = |run: &&Run| run.point.heartbeats == 0.0;
     (0..pairs).map(move |pair| {
-        let mine = runs.iter().filter(|run| run.pair == pair && run.column == column);
+        let of =
+            move |pair| runs.iter().filter(move |run| run.pair == pair && run.column == column);
+        let borrows = !of(pair).any(|run| is_zero(&run));
+        let borrowed = of(0).filter(is_zero).filter(move |_| borrows);
+        let mine = of(pair).chain(borrowed);
         let a_second =
             |point: &Point| (point.heartbeats / point.window_s, cost(point) / point.window_s);
         least_squares(&mine.map(|run| a_second(&run.point)).collect::<Vec<_>>())
@@ -219,6 +241,17 @@ mod tests {
         assert!((step.ratio_of_the_same.value - 1.0).abs() < 1e-6);
         assert!((step.server_idle_percent.halfopen.value - 0.3).abs() < 1e-6);
         assert!((step.client_idle_percent.floor.value - 0.1).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_is_taken_without_a_heartbeat_may_be_measured_once() {
+        let whole = made_up();
+        let at_zero_in_the_first = |run: &&Run| run.pair == 0 || run.point.heartbeats > 0.0;
+        let runs = whole.runs.iter().filter(at_zero_in_the_first).copied().collect();
+        let step = Step::new(&Setup::default(), runs);
+        assert_eq!((step.runs.len(), step.pairs), (whole.runs.len() - 9, 4));
+        assert_eq!(step.ratio, whole.ratio);
+        assert_eq!(step.both_ends_us.halfopen, whole.both_ends_us.halfopen);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod linux {
     use anyhow::Context;
     use clap::Parser;
     use halfopen_benches::cost::sides::{Setup, Side, rings_for};
-    use halfopen_benches::cost::{Run, Sides, Step, markdown, measure};
+    use halfopen_benches::cost::{Ladder, Run, Sides, Step, markdown, measure};
     use halfopen_benches::report::{Naps, Report};
     use halfopen_benches::table::folder;
     use std::path::PathBuf;
@@ -27,7 +27,7 @@ mod linux {
     /// machine is to do nothing else. A pair has three runs for every rate; a run takes the settling
     /// and the window, the time to connect (0.1 s for 1,000 connections, 1 s for 10,000, up to 10 s
     /// for 100,000) and half a second: with the defaults a pair takes about 30 s at 1,000, 40 s at
-    /// 10,000 and two and a half minutes at 100,000.
+    /// 10,000 and three and a half minutes at 100,000, where `--rates 0,40k --zero-once` makes it one.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
@@ -37,14 +37,18 @@ mod linux {
         /// Heartbeats a second, over all connections; 0 is without.
         #[arg(long, value_delimiter = ',', default_value = "0,20k", value_parser = count)]
         rates: Vec<u32>,
+        /// Measure the rate 0 in the first pair alone. With a million connections it takes half of the
+        /// time, and what it tells of is less than a hundredth of the rest.
+        #[arg(long)]
+        zero_once: bool,
         /// How often the ladder of rates is gone over; one number for all steps, or one for each.
         #[arg(long, value_delimiter = ',', default_value = "20", value_parser = count)]
         pairs: Vec<u32>,
         /// Seconds of each run that count; one number for all steps, or one for each.
         #[arg(long, value_delimiter = ',', default_value = "3")]
         window: Vec<f64>,
-        /// Seconds before them, when all are connected; more where five heartbeats of a connection
-        /// that is pinged every 8 s or more often take more.
+        /// Seconds before them, when all are connected; at every rate more where five heartbeats of a
+        /// connection that is pinged every 8 s or more often take more at one of them.
         #[arg(long, default_value_t = 1.0)]
         settle: f64,
         /// The cores of server and client.
@@ -78,12 +82,12 @@ mod linux {
     pub(crate) fn main() -> anyhow::Result<()> {
         let cli = Cli::parse();
         let sides = cli.sides()?;
-        let mut report = Report::begin("halfopen.heartbeat-cost/3", "heartbeat-cost")?;
+        let mut report = Report::begin("halfopen.heartbeat-cost/4", "heartbeat-cost")?;
         let naps = Naps::start()?;
         let outcome = (0..cli.connections.len()).try_for_each(|step| -> anyhow::Result<()> {
-            let (setup, pairs) = cli.step(step)?;
+            let (setup, ladder) = cli.step(step)?;
             eprintln!("{} connections", setup.connections);
-            let runs = measure(&sides, &setup, &cli.rates, pairs, progress)?;
+            let runs = measure(&sides, &setup, &ladder, progress)?;
             let step = Step::new(&setup, runs);
             report.doubts.extend(markdown::doubt(&step));
             report.runs.push(step);
@@ -109,8 +113,8 @@ mod linux {
             })
         }
 
-        /// How a step is measured, and in how many pairs.
-        fn step(&self, number: usize) -> anyhow::Result<(Setup, usize)> {
+        /// How a step is measured.
+        fn step(&self, number: usize) -> anyhow::Result<(Setup, Ladder)> {
             let connections = self.connections[number];
             let window = self.window.get(number).or(self.window.last()).context("no window")?;
             let pairs = self.pairs.get(number).or(self.pairs.last()).context("no pairs")?;
@@ -121,7 +125,9 @@ mod linux {
                 settle: Duration::try_from_secs_f64(self.settle)?,
                 cores: [self.cores[0], self.cores[1]],
             };
-            Ok((setup, *pairs as usize))
+            let (rates, zero_once) = (self.rates.clone(), self.zero_once);
+            let setup = setup.settled_at(&self.rates);
+            Ok((setup, Ladder { rates, pairs: *pairs as usize, zero_once }))
         }
     }
 

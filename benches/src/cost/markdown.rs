@@ -15,10 +15,12 @@ const PAIRS_MIN: usize = 20;
 const HOW_TO_READ: &str = "\
 One ping and its pong, in µs of CPU: the slope over a ladder of heartbeat rates, where heartbeats are \
 counted as the server hears their pongs. In brackets the 95 % interval by the bootstrap over pairs. \
-The floor sends and answers the same bytes on the same rings and does nothing else; it is measured \
-twice, and floor / floor tells what a ratio of 1 looks like here. What the processes take without a \
-heartbeat, in per cent of a core, is in no cost: it does not grow with the rate. The machine's own stops \
-are counted by the measuring program, alike beside every run, and not by the load generator once more.\n\n";
+The floor sends and answers the same bytes on the same rings and does nothing else; it runs twice in \
+each pair, what is held against it is held against both, and its second run over its first tells what \
+a ratio of 1 looks like here. What the processes take without a heartbeat, in per cent of a core, is in \
+no cost: it does not grow with the rate; with `--zero-once` the first pair has it for all. The machine's \
+own stops are counted by the measuring program, alike beside every run, and not by the load generator \
+once more.\n\n";
 
 /// The whole page.
 pub fn page(report: &Report<Step>) -> String {

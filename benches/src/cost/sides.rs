@@ -21,7 +21,8 @@ pub struct Setup {
     pub rings: u32,
     /// The time that counts.
     pub window: Duration,
-    /// The time before it, when all are connected.
+    /// The time before it, when all are connected: the same at every rate. What follows an opening,
+    /// such as a look at a handshake's deadline, is to be over, or to be in every run.
     pub settle: Duration,
     /// The cores of server and client.
     pub cores: [usize; 2],
@@ -67,11 +68,13 @@ impl Setup {
         (rate > 0).then(|| Duration::from_millis(ms as u64))
     }
 
-    /// How long to wait when all are connected. The driver has a receive armed all the time for who
-    /// is heard often, and knows that after some heartbeats.
-    fn settling(&self, rate: u32) -> Duration {
-        let often = self.interval(rate).filter(|&interval| interval < Options::default().quiet);
-        often.map_or(self.settle, |interval| self.settle.max(interval * KNOWN_AFTER))
+    /// With time enough to settle at each of these rates. The driver has a receive armed all the time
+    /// for who is heard often, and knows that after some heartbeats.
+    pub fn settled_at(self, rates: &[u32]) -> Self {
+        let intervals = rates.iter().filter_map(|&rate| self.interval(rate));
+        let often = intervals.filter(|&interval| interval < Options::default().quiet);
+        let settle = often.map(|interval| interval * KNOWN_AFTER).fold(self.settle, Duration::max);
+        Self { settle, ..self }
     }
 }
 
@@ -132,7 +135,7 @@ fn run_floor(program: &PathBuf, setup: &Setup, rate: u32) -> anyhow::Result<Poin
         Process::start(setup.cores[1], answer.args(["answer", address]).args(&counts))?;
     // The client answers its input when all are connected.
     client.ask()?;
-    sleep(setup.settling(rate));
+    sleep(setup.settle);
     let (begun, before) = (Instant::now(), [server.ask()?, client.ask()?]);
     ensure!(before[0].connections == setup.connections, "not all have connected");
     sleep(setup.window);
@@ -164,7 +167,7 @@ fn run_halfopen(
         let failed = client.report()?["connections"]["failed"].to_string();
         return Err(error.context(format!("of the client's connects failed {failed}")));
     }
-    sleep(setup.settling(rate));
+    sleep(setup.settle);
     let before = Moment::now(&server, &client, admin)?;
     sleep(setup.window);
     let after = Moment::now(&server, &client, admin)?;
@@ -260,7 +263,7 @@ mod tests {
     fn who_is_pinged_often_is_waited_for_until_the_driver_knows_it() {
         let settling = |connections, rate| {
             let setup = Setup { connections, ..Setup::default() };
-            setup.settling(rate).as_millis()
+            setup.settled_at(&[0, rate]).settle.as_millis()
         };
         assert_eq!([settling(1_000, 0), settling(1_000_000, 0)], [1_000; 2]);
         assert_eq!(settling(1_000, 20_000), 1_000);
