@@ -18,7 +18,7 @@ mod refused;
 mod report;
 mod serve;
 mod servers;
-mod socket_io;
 mod stopped;
+mod text_heartbeats;
 mod tls;
 mod wrong_use;
