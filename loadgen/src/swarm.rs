@@ -171,11 +171,15 @@ impl Swarm {
     pub fn new(plan: Arc<Plan>, share: Share, origin: Instant, links: Links) -> Self {
         let seed = plan.seed.wrapping_add(u64::from(share.index));
         let config = WheelConfig { seed, ..WheelConfig::default() };
+        // Room for all, so that nothing is left behind by growing: what is not used is no memory yet.
+        let room = share.count(plan.connections.into());
+        let mut wheel = Wheel::new(config, origin);
+        wheel.reserve(room as u32);
         Self {
             rng: fastrand::Rng::with_seed(seed),
-            conns: Vec::new(),
-            living: Vec::new(),
-            wheel: Wheel::new(config, origin),
+            conns: Vec::with_capacity(room as usize),
+            living: Vec::with_capacity(room as usize),
+            wheel,
             limits: Limits::default(),
             scratch: Scratch::default(),
             opening: Opening::new(share.of),
