@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Plays the demo.
 pub(crate) fn run(flags: &Demo, json: bool, quiet: bool) -> Outcome {
-    let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
-        .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
+    let interrupt = Interrupt::or_leave()?;
     let voice = Voice { begun: Instant::now(), json, quiet };
     let play = Play::begin(&voice, &interrupt)?;
     let found = match play {

@@ -1,6 +1,7 @@
 //! A certificate for one run: made by ourselves, for loopback alone, and gone with the run.
 
 use crate::exit::Failure;
+use crate::leftovers;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use std::fs;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ impl Identity {
         };
         let (cert, key) = make().map_err(|e| failed("make", e.to_string()))?;
         let folder = tempfile::tempdir().map_err(|e| failed("write", e.to_string()))?;
+        leftovers::add(folder.path().to_owned());
         let identity = Self { folder };
         for (path, text) in [(identity.cert(), cert), (identity.key(), key)] {
             fs::write(path, text).map_err(|e| failed("write", e.to_string()))?;

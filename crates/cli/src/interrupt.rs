@@ -1,5 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks a command to end in good order, the second to end at once.
 
+use crate::exit::{Exit, Failure};
+use crate::leftovers;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
@@ -35,6 +37,15 @@ impl Interrupt {
             second();
         })?;
         Ok(Self(asked))
+    }
+
+    /// The first signal is to be asked for; the second ends the program, and leaves nothing behind.
+    pub(crate) fn or_leave() -> Result<Self, Failure> {
+        let leave = || {
+            leftovers::remove();
+            std::process::exit(Exit::Interrupted as i32);
+        };
+        Self::catch(|| (), leave).map_err(|e| Failure::run(format!("catching signals: {e}")))
     }
 
     /// One that nobody asks for: signals do what they always do.

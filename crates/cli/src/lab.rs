@@ -32,8 +32,7 @@ pub(crate) fn run(flags: &Lab, json: bool, quiet: bool) -> Outcome {
     let lab = Resolved::of(flags)?;
     let thresholds = thresholds(&flags.thresholds.fail_if)?;
     check_out(&flags.out)?;
-    let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
-        .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
+    let interrupt = Interrupt::or_leave()?;
     let mut screen = Screen::new(quiet);
     lab.notes.iter().for_each(|note| screen.note(note));
     let mut reports = Vec::new();

@@ -2,7 +2,7 @@
 
 use crate::args::{Load, Revival, kills};
 use crate::choice::choose;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
 use crate::measure::{Job, Measured, hopeless, measure, plan_error, sees_no_server, waits_blindly};
@@ -28,8 +28,7 @@ pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
     if let Some(out) = &flags.out {
         check_out(out)?;
     }
-    let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
-        .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
+    let interrupt = Interrupt::or_leave()?;
     let mut screen = Screen::new(quiet);
     if waits_blindly(&plan) {
         screen.note("deaths wait for the server's pings, 60 s at most; --server-ping or --kill-at says more");

@@ -17,6 +17,7 @@ mod identity;
 mod input;
 mod interrupt;
 mod lab;
+mod leftovers;
 mod live;
 mod load;
 mod log;

@@ -21,8 +21,7 @@ pub(crate) fn run(flags: &Probe, json: bool, quiet: bool) -> Outcome {
     if let Some(out) = &flags.out {
         check_out(out)?;
     }
-    let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
-        .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
+    let interrupt = Interrupt::or_leave()?;
     let mut screen = Screen::new(quiet);
     let (driver, note) = choose(flags.driver);
     note.iter().for_each(|note| screen.note(note));

@@ -114,6 +114,11 @@ impl Draft {
         Ok(Self { out: out.to_owned(), hidden })
     }
 
+    /// Where it is while it is not published.
+    pub fn path(&self) -> &Path {
+        &self.hidden
+    }
+
     /// Writes the report of one of several runs into a folder inside.
     ///
     /// # Errors

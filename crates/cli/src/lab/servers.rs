@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::foreign::{ForeignServer, Wait, free_port};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
+use crate::leftovers;
 use crate::measure::{Job, hopeless, measure, plan_error, waits_blindly};
 use crate::publish::{check_out, print, tell, thresholds};
 use crate::screen::Screen;
@@ -31,9 +32,9 @@ pub(super) fn run(flags: &Lab, json: bool, quiet: bool) -> Outcome {
         lab.plan(flags, server, 1)?;
     }
     check_out(&flags.out)?;
-    let interrupt = Interrupt::catch(|| (), || std::process::exit(Exit::Interrupted as i32))
-        .map_err(|e| Failure::run(format!("catching signals: {e}")))?;
+    let interrupt = Interrupt::or_leave()?;
     let draft = Draft::begin(&flags.out).map_err(|e| Failure::run(e.to_string()))?;
+    leftovers::add(draft.path().to_owned());
     let mut turns = Turns {
         flags,
         lab: &lab,

@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Child;
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_halfopen");
 
@@ -189,6 +190,23 @@ fn ctrl_c_ends_all_that_was_started_and_keeps_what_was_measured() {
     // None are named where there is but one.
     let meant = report["plan"]["server_cpus"].as_array().unwrap();
     assert!(meant.is_empty() || *meant == cores, "{meant:?} {cores:?}");
+}
+
+#[test]
+fn a_second_ctrl_c_leaves_no_folder_behind() {
+    let (out, notes) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // It is waited for after the first, because one of its processes does not listen to SIGTERM.
+    let child = start(out.path(), notes.path(), "(trap '' TERM; exec sleep 600) & echo $! >sleep;");
+    let pids = pids(notes.path(), &["shell", "sleep", "server"]);
+    wait_for("the draft", || fs::read_dir(out.path()).unwrap().next().map(drop));
+    tell(&child, Signal::INT);
+    std::thread::sleep(Duration::from_millis(200));
+    tell(&child, Signal::INT);
+    assert_eq!(Ran::from(child.wait_with_output().unwrap()).status, Some(130));
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+    for pid in pids {
+        wait_for("the end of the group", || is_gone(pid).then_some(()));
+    }
 }
 
 #[test]
