@@ -102,8 +102,13 @@ impl Driver {
     /// Its turn has come. Whether it will take a buffer: not if it was paused or has ended since.
     pub(super) fn receive_again(&mut self, id: ConnId) -> bool {
         let Some(connection) = self.table.at(id) else { return false };
+        // Also behind what is received now: the end may have been told meanwhile.
         connection.unheard = Unheard::Something;
         let takes_one = connection.is_heard() && !connection.paused;
+        if takes_one && connection.poll == Poll::Input && connection.receive == Arm::Off {
+            connection.receive = Arm::On;
+            self.queue.receive_now(id, connection.slot);
+        }
         self.settle(id);
         takes_one
     }

@@ -1,7 +1,7 @@
 //! What only the io_uring driver can get wrong: small rings, few buffers, the way to a full table.
 
 use crate::drivers::{Driver, EPOLL, IO_URING, WITHOUT_MIN_WAIT};
-use crate::rig::{A_WHILE, PATIENCE, Rig, Seen, config, connect, own, unanswering};
+use crate::rig::{A_WHILE, PATIENCE, Rig, Seen, config, connect, own, reset, unanswering};
 use halfopen_driver::ring::{self, Feature, Features, Options};
 use halfopen_driver::{Cause, Config, ConnId, Counters, Engine, Event, Heard, Op, Opening, Token};
 use halfopen_wheel::Instant;
@@ -63,6 +63,37 @@ fn exhausted_buffers_delay_bytes_and_lose_none() {
     let bytes: Vec<u8> = (0..2000u32).map(|n| (n % 251) as u8).collect();
     let peers = flood(&rig, 8, &bytes);
     hear_all(&rig, &peers, &bytes);
+    assert!(rig.counters.buffers_exhausted.value() > 0);
+    rig.stop();
+}
+
+/// A crowd says something and is reset.
+fn crowd_that_is_reset(rig: &Rig) {
+    let mut peers: Vec<_> = (0..CROWD).map(|_| rig.peer()).collect();
+    for (peer, _) in &mut peers {
+        peer.write_all(b"last words").unwrap();
+    }
+    peers.into_iter().for_each(|(peer, _)| reset(peer));
+    let mut ended = 0;
+    while ended < CROWD {
+        match rig.next() {
+            Seen::Received(_, part) => assert_eq!(part, b"last words"),
+            Seen::Closed(_, cause) => {
+                assert_eq!(cause, Cause::Reset);
+                ended += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_reset_behind_bytes_for_which_no_buffer_was_free_is_told() {
+    let rig = tiny(CROWD as u32);
+    // The ring may be quick enough to have a buffer for each.
+    for _ in 0..100 {
+        crowd_that_is_reset(&rig);
+    }
     assert!(rig.counters.buffers_exhausted.value() > 0);
     rig.stop();
 }
