@@ -35,8 +35,8 @@ pub struct Heartbeat {
 /// What makes a ping due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Each interval, whatever else is said. The first pings are spread over the first interval, so
-    /// that a crowd that came together is not asked together.
+    /// Each interval, whatever else is said. The first ping comes at a random moment of the first
+    /// interval, so that a crowd that came together is not asked together.
     Periodic,
     /// After an interval without an inbound byte. Each wait is drawn anew from 90 to 100 % of the
     /// interval: one broadcast, answered by all, does not line them up, and nobody waits longer
@@ -85,40 +85,6 @@ impl Heartbeat {
             Policy::Periodic => below(self.interval, rng),
             Policy::Idle => self.pause(rng),
         }
-    }
-}
-
-/// Where in the interval each connection has its ping.
-///
-/// Neighbours in the table have it together, eight of them: what is kept of them, here and in the
-/// kernel, lies together as well, so the first who is visited fetches it for all. The moments of the
-/// eights are multiples of the golden ratio, whose fractions are spread more evenly than random ones
-/// (Weyl's sequence); the first is random, so that no moment is any connection's own.
-#[derive(Clone, Copy, Debug)]
-pub struct Phases(u64);
-
-/// So many neighbours are pinged together.
-const TOGETHER_SHIFT: u32 = 3;
-
-/// The golden ratio's fraction, of 2^64.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-impl Phases {
-    /// Those that begin at this fraction of the interval, of 2^64.
-    pub fn from(begin: u64) -> Self {
-        Self(begin)
-    }
-
-    /// When the connection at `index` of the table is first pinged, if it opens now: within an
-    /// interval.
-    pub fn first(self, index: u32, now: Instant, interval: Duration) -> Instant {
-        let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let eight = u64::from(index >> TOGETHER_SHIFT);
-        let fraction = self.0.wrapping_add(eight.wrapping_mul(GOLDEN));
-        let phase = (u128::from(fraction) * u128::from(interval) >> 64) as u64;
-        let passed = now.as_nanos() % interval;
-        let wait = if phase >= passed { phase - passed } else { interval - (passed - phase) };
-        now + Duration::from_nanos(wait)
     }
 }
 
@@ -177,11 +143,6 @@ impl Beat {
     /// The beat of a connection that opens now.
     pub fn start(now: Instant, heartbeat: &Heartbeat, rng: &mut Rng) -> Self {
         Self { next_ping: now + heartbeat.phase(rng), ..Self::off(now) }
-    }
-
-    /// The beat of a connection that opens now and is first pinged at `first`.
-    pub fn first_at(now: Instant, first: Instant) -> Self {
-        Self { next_ping: first, ..Self::off(now) }
     }
 
     /// A byte has come. Whether that answered a ping, so that the deadline is another.
@@ -293,51 +254,4 @@ impl Beat {
 fn below(limit: Duration, rng: &mut Rng) -> Duration {
     let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
     if nanos == 0 { Duration::ZERO } else { Duration::from_nanos(rng.u64(0..nanos)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const INTERVAL: Duration = Duration::from_secs(5);
-
-    fn first(index: u32, now: u64) -> u64 {
-        let now = Instant::from_nanos(now);
-        Phases::from(0x1234_5678_9abc_def0).first(index, now, INTERVAL).as_nanos() - now.as_nanos()
-    }
-
-    #[test]
-    fn the_first_ping_is_within_an_interval_and_neighbours_have_it_together() {
-        let nanos = INTERVAL.as_nanos() as u64;
-        for now in [0, 1, nanos - 1, nanos, 77_777_777_777, u64::MAX / 2] {
-            for index in 0..1_000 {
-                assert!(first(index, now) < nanos, "{index} at {now}");
-                assert_eq!(first(index, now), first(index & !7, now));
-                // At another moment of the same interval it is still the same.
-                let later = (first(index, now) / 2).min(1_000_000_000);
-                assert_eq!(first(index, now + later), first(index, now) - later);
-            }
-        }
-    }
-
-    #[test]
-    fn the_first_pings_are_spread_evenly_over_the_interval_however_many_there_are() {
-        for eights in [10, 100, 1_000] {
-            let mut moments: Vec<_> = (0..eights).map(|eight| first(8 * eight, 0)).collect();
-            moments.sort();
-            moments.push(moments[0] + INTERVAL.as_nanos() as u64);
-            let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]);
-            let fair = INTERVAL.as_nanos() as u64 / u64::from(eights);
-            let most = gaps.max().unwrap();
-            assert!(most < 2 * fair, "{eights}: {most} of {fair}");
-        }
-    }
-
-    #[test]
-    fn an_interval_that_is_none_or_for_ever_is_no_fault() {
-        let phases = Phases::from(u64::MAX);
-        let now = Instant::from_nanos(5);
-        assert_eq!(phases.first(0, now, Duration::ZERO), now);
-        assert!(phases.first(0, now, Duration::MAX) > now);
-    }
 }

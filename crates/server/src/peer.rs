@@ -1,6 +1,5 @@
 //! One connection while something happens to it.
 
-use crate::heartbeat::Phases;
 use crate::hosted::Hosted;
 use crate::mailbox::Inbox;
 use crate::output::{CONTROL_FRAME_MAX, Pool};
@@ -35,7 +34,6 @@ pub(crate) struct Shared {
     pub(crate) scratch: Scratch,
     pub(crate) rng: Rng,
     pub(crate) stamps: StampKey,
-    pub(crate) phases: Phases,
     pub(crate) stats: Stats,
     /// Round trips that are not in `stats` yet.
     pub(crate) rtts: Row,

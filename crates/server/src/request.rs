@@ -7,7 +7,7 @@
 //! ```
 
 use crate::handshake::Whence;
-use crate::heartbeat::{Beat, Policy};
+use crate::heartbeat::Beat;
 use crate::hosted::Hosted;
 use crate::session::Phase;
 use crate::{App, End, Handshake, Peer, Refusal};
@@ -177,14 +177,7 @@ impl Peer<'_> {
         self.session.opened = true;
         self.session.until = config.idle_timeout.map_or(Instant::FAR, |idle| self.now + idle);
         if let Some(heartbeat) = &config.heartbeat {
-            self.session.beat = match heartbeat.policy {
-                Policy::Periodic => {
-                    let phases = self.shared.phases;
-                    let first = phases.first(self.id.index, self.now, heartbeat.interval);
-                    Beat::first_at(self.now, first)
-                }
-                Policy::Idle => Beat::start(self.now, heartbeat, &mut self.shared.rng),
-            };
+            self.session.beat = Beat::start(self.now, heartbeat, &mut self.shared.rng);
         }
         self.shared.stats.opened += 1;
         if let Some(roll) = self.shared.inbox.post().roll() {

@@ -6,7 +6,6 @@
 use crate::deliver::Letters;
 use crate::drain::{Before, Drain};
 use crate::handle::Command;
-use crate::heartbeat::Phases;
 use crate::hosted::Hosted;
 use crate::mailbox::{Exchange, Inbox};
 use crate::notice::Notices;
@@ -86,7 +85,6 @@ impl<A: App> Shard<A> {
             timers: Timers::new(config.wheel()),
             scratch: Scratch::default(),
             stamps: StampKey::new(rng.u64(..)),
-            phases: Phases::from(rng.u64(..)),
             rng,
             stats: Stats::default(),
             rtts: Row::default(),
