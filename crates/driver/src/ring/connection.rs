@@ -106,8 +106,7 @@ impl Driver {
         connection.unheard = Unheard::Something;
         let takes_one = connection.is_heard() && !connection.paused;
         if takes_one && connection.poll == Poll::Input && connection.receive == Arm::Off {
-            connection.receive = Arm::On;
-            self.queue.receive_now(id, connection.slot);
+            self.receive_once(id);
         }
         self.settle(id);
         takes_one
@@ -133,8 +132,7 @@ impl Driver {
             self.on_end_of_paused(id, result);
         } else if connection.receive == Arm::Off {
             // Whatever it is, the receive will tell.
-            connection.receive = Arm::On;
-            self.queue.receive_now(id, connection.slot);
+            self.receive_once(id);
         }
     }
 
@@ -146,14 +144,14 @@ impl Driver {
             return;
         }
         let is_under_way = connection.receive != Arm::Off;
-        if !is_under_way && connection.unheard != Unheard::Starved {
-            connection.receive = Arm::On;
-            self.queue.receive_now(id, connection.slot);
-        }
+        let waits = is_under_way || connection.unheard == Unheard::Starved;
         // Behind the last bytes there is an end to be received, of which nothing more will tell.
         let ends = result & i32::from(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0;
         if ends || is_under_way {
             connection.suspect();
+        }
+        if !waits {
+            self.receive_once(id);
         }
     }
 
@@ -309,8 +307,7 @@ impl Driver {
             Poll::InputOnce => {}
             Poll::Input if connection.unheard == Unheard::Something => {
                 connection.unheard = Unheard::Nothing;
-                connection.receive = Arm::On;
-                self.queue.receive_now(id, slot);
+                self.receive_once(id);
             }
             _ if connection.is_busy() => self.receive_always(id),
             Poll::Off => self.poll_for_input(id),
@@ -318,6 +315,14 @@ impl Driver {
         }
     }
 
+    /// Receives what is there.
+    fn receive_once(&mut self, id: ConnId) {
+        let Some(connection) = self.table.at(id) else { return };
+        connection.receive = Arm::On;
+        self.queue.receive_now(id, connection.slot);
+    }
+
+    /// Receives whatever comes.
     fn receive_always(&mut self, id: ConnId) {
         let Some(connection) = self.table.at(id) else { return };
         if connection.poll == Poll::Input {
