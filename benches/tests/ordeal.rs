@@ -54,7 +54,7 @@ fn all_victims_are_found_and_the_living_are_measured() {
     let times =
         ["--interval=1", "--timeout=0.5", "--quiet=3", "--gather=2", "--rounds=1", "--json"];
     let report = run(env!("CARGO_BIN_EXE_mass-death"), &[&sizes[..], &times[..]].concat());
-    assert_eq!(report["schema"], "halfopen.mass-death/2");
+    assert_eq!(report["schema"], "halfopen.mass-death/3");
     let [falling, gathered] = &report["runs"].as_array().unwrap()[..] else { panic!("{report}") };
     for run in [falling, gathered] {
         // Where the machine stands still for as long as the timeout, some of the living are lost.
@@ -65,6 +65,7 @@ fn all_victims_are_found_and_the_living_are_measured() {
             // No echo over loopback takes less than a microsecond.
             assert!(run[echo]["p50_ms"].as_f64() > Some(0.001), "{run}");
         }
+        assert!(run["shards_ran_ms"].as_f64() > Some(0.0), "{run}");
         let first_freed_ms = run["first_freed_ms"].as_f64();
         assert!(stood_still(run) || first_freed_ms >= Some(250.0), "not before their time: {run}");
     }

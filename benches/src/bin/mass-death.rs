@@ -119,7 +119,7 @@ mod linux {
     }
 
     fn measure_all(flags: &Measure) -> anyhow::Result<()> {
-        let mut report = Report::begin("halfopen.mass-death/2", "mass-death")?;
+        let mut report = Report::begin("halfopen.mass-death/3", "mass-death")?;
         let program = current_exe().context("finding this program's own file")?;
         let mut gathers = vec![None];
         gathers.extend(gather(flags.gather)?.map(Some));

@@ -1,9 +1,20 @@
 //! A process that belongs to a measurement.
 
 use anyhow::{Context, bail, ensure};
+use std::fs::{read_dir, read_to_string};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// What the scheduler has given to the threads that a process has now, all together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduled {
+    /// They were on a core.
+    pub ran: Duration,
+    /// They could have run, and waited for one.
+    pub waited: Duration,
+}
 
 /// A child process, killed with its owner.
 #[derive(Debug)]
@@ -29,6 +40,26 @@ impl Child {
     /// Its number.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// The time that its threads had on a core and waited for one, by `/proc/PID/task/*/schedstat`.
+    ///
+    /// # Errors
+    /// It has ended, or the kernel keeps no such account.
+    pub fn scheduled(&self) -> anyhow::Result<Scheduled> {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let mut all = Scheduled::default();
+        for task in read_dir(&tasks).with_context(|| format!("reading {tasks}"))? {
+            let path = task?.path().join("schedstat");
+            let text = read_to_string(&path).with_context(|| format!("reading {path:?}"))?;
+            let mut nanoseconds = text.split_whitespace().map(str::parse);
+            let (Some(Ok(ran)), Some(Ok(waited))) = (nanoseconds.next(), nanoseconds.next()) else {
+                bail!("{path:?} is no account of a thread: {text:?}");
+            };
+            all.ran += Duration::from_nanos(ran);
+            all.waited += Duration::from_nanos(waited);
+        }
+        Ok(all)
     }
 
     /// Its next line.

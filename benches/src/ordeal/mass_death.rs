@@ -13,6 +13,7 @@ pub mod server;
 
 pub use report::page;
 
+use super::child::Scheduled;
 use super::{Bystanders, Child, Witnessed};
 use crate::report::{Latency, Naps};
 use anyhow::{Context, ensure};
@@ -94,8 +95,12 @@ pub struct Measured {
     pub hiccups_during: Latency,
     /// Living connections that were lost.
     pub lost: u64,
-    /// The longest turn of a shard, over the whole run.
+    /// The longest turn of a shard, over the whole run. It passes while the shard waits for a core, too.
     pub turn_ms_max: f64,
+    /// The time that all shards were on a core from the deaths until all were let go.
+    pub shards_ran_ms: f64,
+    /// The time that all shards waited for a core meanwhile.
+    pub shards_waited_ms: f64,
 }
 
 /// How long it may take beyond what is predicted until all are found.
@@ -128,12 +133,17 @@ pub fn measure(program: &Path, setup: &Setup, round: usize) -> anyhow::Result<Me
     }
     await_phase(&run, Phase::Deaths)?;
     let hiccups_quiet = naps.finish();
-    let naps = Naps::start()?;
+    let (naps, before) = (Naps::start()?, server.scheduled()?);
     let account = await_end(&mut server, setup)?;
+    let after = server.scheduled()?;
+    let ran = after.ran.saturating_sub(before.ran);
+    let waited = after.waited.saturating_sub(before.waited);
+    let scheduled = Scheduled { ran, waited };
     let hiccups_during = naps.finish();
     run.interrupt().interrupt();
     let (outcome, witnessed) = (run.join()?, bystanders.leave()?);
-    let told = Told { quiet_from, account, outcome, witnessed, hiccups_quiet, hiccups_during };
+    let told =
+        Told { quiet_from, account, scheduled, outcome, witnessed, hiccups_quiet, hiccups_during };
     told.judged(setup, round)
 }
 
@@ -185,6 +195,8 @@ fn await_end(server: &mut Child, setup: &Setup) -> anyhow::Result<Account> {
 struct Told {
     quiet_from: Instant,
     account: Account,
+    /// From the deaths on.
+    scheduled: Scheduled,
     outcome: Outcome,
     witnessed: Witnessed,
     hiccups_quiet: Latency,
@@ -226,6 +238,8 @@ impl Told {
             hiccups_during: self.hiccups_during,
             lost: self.witnessed.lost(),
             turn_ms_max: stats.driver.turn_ns_max as f64 / 1e6,
+            shards_ran_ms: ms(self.scheduled.ran),
+            shards_waited_ms: ms(self.scheduled.waited),
         })
     }
 }

@@ -122,12 +122,14 @@ impl Group<'_> {
 
 type Moment = (&'static str, fn(&Measured) -> Option<f64>);
 
-const MOMENTS: [Moment; 5] = [
+const MOMENTS: [Moment; 7] = [
     ("from the first death to the last", |run| Some(run.killed_over_ms)),
     ("from the first death to the first let go", |run| run.first_freed_ms),
     ("from the first death to the last let go", |run| run.last_freed_ms),
     ("from the first let go to the last", |run| run.freed_over_ms),
-    ("the longest turn of a shard", |run| Some(run.turn_ms_max)),
+    ("the longest turn of a shard, with its waits for a core", |run| Some(run.turn_ms_max)),
+    ("all shards on a core, from the deaths on", |run| Some(run.shards_ran_ms)),
+    ("all shards waiting for one meanwhile", |run| Some(run.shards_waited_ms)),
 ];
 
 type Row = (&'static str, fn(&Measured) -> &Latency);
@@ -189,6 +191,8 @@ mod tests {
             hiccups_during: quiet,
             lost,
             turn_ms_max: 5.0,
+            shards_ran_ms: 300.0,
+            shards_waited_ms: 100.0,
         }
     }
 
