@@ -33,18 +33,16 @@ mod linux {
     ///
     /// Build both programs first: `cargo build --release -p halfopen -p halfopen-benches`. It checks
     /// what the machine has to allow and names the commands, runs `halfopen lab`, and watches the
-    /// memory of both ends. It wants 11 GB for a million and takes about a quarter of an hour.
-    /// Exits with
-    /// 1 if the machine does not allow it, and with 3 if a promise was missed.
+    /// memory of both ends. It wants 11 GB for a million and takes about ten minutes. Exits with 1
+    /// if the machine does not allow it, and with 3 if a promise was missed.
     #[derive(Parser)]
     #[command(version)]
     struct Cli {
         /// Connections.
         #[arg(long, default_value_t = 1_000_000)]
         connections: u32,
-        /// New connections a second. Where they take the whole of the generator's core, it answers the
-        /// pings of those that are open already seconds late.
-        #[arg(long, default_value_t = 5_000)]
+        /// New connections a second.
+        #[arg(long, default_value_t = 10_000)]
         connect_rate: u32,
         /// Seconds from ping to ping.
         #[arg(long, default_value_t = 60.0)]

@@ -85,7 +85,7 @@ pub struct Growth {
     pub server_slope: f64,
     /// What is left at no connections, a shard, bytes.
     pub server_fixed_a_shard: f64,
-    /// Bytes a connection of the generator.
+    /// Bytes a connection of the generator, of the median while all are connected.
     pub client_slope: f64,
     /// Bytes a connection of the kernel, both ends.
     pub kernel_slope: f64,
@@ -102,15 +102,19 @@ impl Growth {
         let full = |sample: &&Sample| sample.connections * 1_000 >= all * 999;
         let last = samples.iter().filter(full).max_by_key(|sample| sample.server_anon)?;
         let over = (last.connections - first.connections).max(1) as f64;
-        let slope = |of: fn(&Sample) -> u64| (of(last) as f64 - of(first) as f64) / over;
+        let growth = |to: u64, from: u64| (to as f64 - from as f64) / over;
+        let slope = |of: fn(&Sample) -> u64| growth(of(last), of(first));
         let server_slope = slope(|sample| sample.server_anon);
+        // What it takes to look at a million sockets comes and goes.
+        let mut client: Vec<_> = samples.iter().filter(full).map(|s| s.client_anon).collect();
+        client.sort_unstable();
         let fixed = first.server_anon as f64 - server_slope * first.connections as f64;
         Some(Self {
             connections: [first.connections, last.connections],
             server_anon: [first.server_anon, last.server_anon],
             server_slope,
             server_fixed_a_shard: fixed / f64::from(last.shards.max(1)),
-            client_slope: slope(|sample| sample.client_anon),
+            client_slope: growth(client[client.len() / 2], first.client_anon),
             kernel_slope: slope(|sample| sample.kernel),
             shards: last.shards,
         })

@@ -133,7 +133,9 @@ pub fn besides(report: &Value) -> String {
         ms.map_or("not measured".into(), |us| format!("{} ms", number(us / 1e3)))
     };
     let mut out = format!(
-        "\nA ping's way there and back: p50 {}, p99 {}, at most {}, connecting and dying included.\n\n\
+        "\nA ping's way there and back: p50 {}, p99 {}, at most {}, connecting, dying and closing \
+         included. Behind the measurement all are closed at once, which keeps both cores busy for a \
+         minute.\n\n\
          What the report doubts:\n\n",
         rtt("p50"),
         rtt("p99"),

@@ -6,10 +6,12 @@ use halfopen_driver::Op;
 use halfopen_wheel::Instant;
 
 impl Swarm {
-    /// The answer is owed now, and goes with the next flush.
+    /// The answer is owed now, and goes with the next flush. While we leave, its interval tells how
+    /// busy we and the server are with that, and is not taken.
     pub(super) fn take_ping(&mut self, now: Instant, index: usize) {
         let conn = &mut self.conns[index];
-        self.ledger.pinged(now, conn.pinged.instant());
+        let before = conn.pinged.instant().filter(|_| self.leaving.is_none());
+        self.ledger.pinged(now, before);
         conn.pinged = Moment::at(now);
     }
 

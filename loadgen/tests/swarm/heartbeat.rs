@@ -20,6 +20,22 @@ fn every_ping_is_answered_at_once_and_its_interval_is_known() {
 }
 
 #[test]
+fn the_interval_of_a_ping_that_is_met_while_leaving_is_not_taken() {
+    let asked = Asked { connect_rate: 200_000.0, ..asked(50) };
+    let mut world = World::new(&asked, pinging(secs(2)));
+    world.run(secs(3));
+    while world.snapshot().pings_seen == 50 {
+        world.run(WAY / 10);
+    }
+    // The others are under way, and in our kernel when we leave.
+    world.stall(WAY);
+    let in_time = world.snapshot().pings_seen;
+    let tally = world.leave();
+    assert!(in_time < 100 && tally.pings_seen == 100, "{in_time} of {}", tally.pings_seen);
+    assert_eq!(tally.ping_interval_ns.len(), in_time - 50);
+}
+
+#[test]
 fn own_pings_tell_the_round_trip() {
     let asked = Asked { client_ping: Some(secs(1)), ..asked(20) };
     let mut world = World::new(&asked, Script::default());
