@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use std::fs::{read_dir, read_to_string};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -14,6 +14,14 @@ pub struct Scheduled {
     pub ran: Duration,
     /// They could have run, and waited for one.
     pub waited: Duration,
+}
+
+impl Scheduled {
+    /// What came after `before`. Threads that have ended since are not in it.
+    pub fn since(self, before: Self) -> Self {
+        let ran = self.ran.saturating_sub(before.ran);
+        Self { ran, waited: self.waited.saturating_sub(before.waited) }
+    }
 }
 
 /// A child process, killed with its owner.
@@ -51,7 +59,11 @@ impl Child {
         let mut all = Scheduled::default();
         for task in read_dir(&tasks).with_context(|| format!("reading {tasks}"))? {
             let path = task?.path().join("schedstat");
-            let text = read_to_string(&path).with_context(|| format!("reading {path:?}"))?;
+            let text = match read_to_string(&path) {
+                // The kernel's workers for a ring are among the threads, and come and go.
+                Err(error) if is_gone(&error) => continue,
+                text => text.with_context(|| format!("reading {path:?}"))?,
+            };
             let mut nanoseconds = text.split_whitespace().map(str::parse);
             let (Some(Ok(ran)), Some(Ok(waited))) = (nanoseconds.next(), nanoseconds.next()) else {
                 bail!("{path:?} is no account of a thread: {text:?}");
@@ -105,6 +117,11 @@ impl Child {
         ensure!(status.success(), "{status}");
         Ok(rest)
     }
+}
+
+/// The thread has ended since it was listed, or since its file was opened.
+fn is_gone(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 impl Drop for Child {

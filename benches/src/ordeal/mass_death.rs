@@ -135,10 +135,7 @@ pub fn measure(program: &Path, setup: &Setup, round: usize) -> anyhow::Result<Me
     let hiccups_quiet = naps.finish();
     let (naps, before) = (Naps::start()?, server.scheduled()?);
     let account = await_end(&mut server, setup)?;
-    let after = server.scheduled()?;
-    let ran = after.ran.saturating_sub(before.ran);
-    let waited = after.waited.saturating_sub(before.waited);
-    let scheduled = Scheduled { ran, waited };
+    let scheduled = server.scheduled()?.since(before);
     let hiccups_during = naps.finish();
     run.interrupt().interrupt();
     let (outcome, witnessed) = (run.join()?, bystanders.leave()?);
