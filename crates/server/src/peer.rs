@@ -12,7 +12,6 @@ use crate::{
     Admission, App, Config, Context, End, Frame, PeerId, Refusal, Rtt, SendError, Stats,
     SubscribeError,
 };
-use bytes::BytesMut;
 use fastrand::Rng;
 use halfopen_driver::{Chunk, ConnId, Op};
 use halfopen_proto::handshake::Rejection;
@@ -258,6 +257,9 @@ impl Peer<'_> {
 
     /// The end of every event: what has gathered goes out, and the wheel learns the deadline.
     pub(crate) fn settle<A: App>(&mut self, hosted: &mut Hosted<A>) {
+        if self.is_settled() {
+            return;
+        }
         self.flush();
         self.throttle(hosted);
         self.session.forget_old_probe(&self.shared.config);
@@ -266,21 +268,41 @@ impl Peer<'_> {
         }
         let deadline = self.session.deadline(&self.shared.config);
         if deadline < self.session.armed {
-            // What is due already and could not be done comes up again at the next tick.
-            let soon = self.now + Duration::from_nanos(1);
-            self.session.armed = deadline.max(soon);
+            self.session.armed = deadline.max(self.soon());
             self.shared.wheel.arm(self.id.index, self.session.armed);
         }
+    }
+
+    /// Nothing would come of it: so it is after the flush of a ping and after its pong. Who is at rest
+    /// and waits on the wheel is never due sooner than it waits for.
+    fn is_settled(&self) -> bool {
+        let is_settled = self.session.armed != Instant::FAR && self.session.is_at_rest();
+        debug_assert!(
+            !is_settled
+                || self.session.deadline(&self.shared.config).max(self.soon())
+                    >= self.session.armed
+        );
+        is_settled
+    }
+
+    /// What is due already and could not be done comes up again at the next tick.
+    fn soon(&self) -> Instant {
+        self.now + Duration::from_nanos(1)
     }
 
     pub(crate) fn flush(&mut self) {
         if self.session.in_flight || self.session.phase == Phase::Aborted {
             return;
         }
-        if let Some(chunk) = self.next_chunk() {
+        let has_control = self.has_control();
+        let chunk = if has_control { Some(self.lend_for_control()) } else { self.next_chunk() };
+        if let Some(chunk) = chunk {
             self.session.in_flight = true;
             self.session.sent_at = self.now;
             self.ops.push(Op::Send { id: self.id, chunk });
+        }
+        if has_control {
+            self.say_control();
         }
         if self.session.fin == Fin::Wanted && self.session.queued() == 0 {
             self.session.fin = Fin::Said;
@@ -288,31 +310,38 @@ impl Peer<'_> {
         }
     }
 
-    /// Control frames jump the queue; each chunk in it ends at the border of a frame.
+    /// Control frames jump the queue.
+    fn has_control(&self) -> bool {
+        let is_wanted = self.session.ping_wanted || self.session.conn.owes_pong();
+        is_wanted && self.session.phase == Phase::Open
+    }
+
+    /// Each chunk ends at the border of a frame.
     fn next_chunk(&mut self) -> Option<Chunk> {
-        let has_control = self.session.ping_wanted || self.session.conn.owes_pong();
-        if has_control && self.session.phase == Phase::Open {
-            return Some(Chunk::Own(self.control_frames()));
-        }
         let work = self.session.work.as_mut()?;
         let chunk = work.take_pongs().map(Chunk::Own).or_else(|| work.pop())?;
         self.session.spoke = true;
         Some(chunk)
     }
 
-    fn control_frames(&mut self) -> BytesMut {
-        let Session { work, conn, .. } = &mut *self.session;
-        let pongs = work.as_mut().and_then(|work| work.take_pongs());
-        let mut out = pongs.unwrap_or_else(|| self.shared.pool.lend());
-        conn.encode_pong([0; 4], &mut self.shared.scratch, &mut out);
+    fn lend_for_control(&mut self) -> Chunk {
+        let pongs = self.session.work.as_mut().and_then(|work| work.take_pongs());
+        Chunk::Own(pongs.unwrap_or_else(|| self.shared.pool.lend()))
+    }
+
+    /// Fills the chunk where it lies among the operations: moved as soon as it is written, it would
+    /// have the CPU wait for all its stores.
+    fn say_control(&mut self) {
+        let Some(Op::Send { chunk: Chunk::Own(out), .. }) = self.ops.last_mut() else { return };
+        let Session { conn, .. } = &mut *self.session;
+        conn.encode_pong([0; 4], &mut self.shared.scratch, out);
         self.session.spoke |= !out.is_empty();
         if std::mem::take(&mut self.session.ping_wanted) {
             let stamp = self.shared.stamps.seal(self.id, self.now);
-            self.session.conn.encode_ping(&stamp, [0; 4], &mut out);
+            self.session.conn.encode_ping(&stamp, [0; 4], out);
             self.session.ping_aboard = true;
             // Its pong may be heard before its flush is told.
             self.session.pongs_due = self.session.pongs_due.saturating_add(1);
         }
-        out
     }
 }

@@ -155,6 +155,13 @@ impl Session {
         self.phase_deadline().min(beat).min(wait).min(self.message_deadline(config))
     }
 
+    /// Nothing is said, wanted or kept, and nothing that was said may still be on its way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let says = self.in_flight || self.ping_wanted || self.conn.owes_pong();
+        let said = self.spoke || self.spoke_before;
+        self.phase == Phase::Open && !self.paused && !says && !said && self.work.is_none()
+    }
+
     /// When the phase has lasted long enough. A peer that we do not read from is not idle.
     pub(crate) fn phase_deadline(&self) -> Instant {
         if self.phase == Phase::Open && self.paused { Instant::FAR } else { self.until }

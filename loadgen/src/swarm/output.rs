@@ -72,12 +72,12 @@ impl Swarm {
         if self.conns[index].in_flight {
             return;
         }
+        if self.is_silent(index) {
+            return;
+        }
         if let Some(out) = self.output.last.remove(&index) {
             self.send(index, out, ops);
             return ops.push(Op::Shutdown { id: self.id_of(index) });
-        }
-        if self.is_silent(index) {
-            return;
         }
         let mut out = self.output.lend();
         match self.conns[index].phase {
