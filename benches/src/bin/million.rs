@@ -56,13 +56,19 @@ mod linux {
         /// How many are blackholed.
         #[arg(long, default_value_t = 10_000)]
         kill: u32,
+        /// New connections a second that there are to be at least, over the whole ramp.
+        #[arg(long, value_name = "RATE")]
+        connect_rate_min: Option<u32>,
+        /// The last part of the folder's name.
+        #[arg(long, default_value = "million")]
+        name: String,
         /// Only tell what the machine has to allow.
         #[arg(long)]
         check: bool,
         /// Run though the machine does not allow it.
         #[arg(long)]
         anyway: bool,
-        /// Where the folder `<date>-million` is made, for the run's report, `million.json` and
+        /// Where the folder `<date>-<name>` is made, for the run's report, `million.json` and
         /// `README.md`.
         #[arg(long, value_name = "DIR", default_value = "results")]
         out: PathBuf,
@@ -87,6 +93,7 @@ mod linux {
             interval_s: cli.interval_s,
             timeout_s: cli.timeout_s,
             hold_s: cli.hold_s,
+            connect_rate_min: cli.connect_rate_min,
         };
         let promises = promises(&asked, &report, growth.as_ref());
         let head = head(&cli, &machine, &report);
@@ -138,7 +145,8 @@ mod linux {
         let mut command = Command::new(program);
         // The report tells its command, and where the program lay is nobody's business.
         command.arg0("halfopen");
-        command.args(["lab", "--json", "--name=million", "--connect-timeout=30s"]);
+        command.args(["lab", "--json", "--connect-timeout=30s"]);
+        command.arg(format!("--name={}", cli.name));
         command.arg(format!("--connections={}", cli.connections));
         command.arg(format!("--connect-rate={}/s", cli.connect_rate));
         command.arg(format!("--ping-interval={}s", cli.interval_s));

@@ -56,6 +56,8 @@ pub struct Asked {
     pub timeout_s: f64,
     /// Seconds that all are held before the deaths.
     pub hold_s: f64,
+    /// New connections a second at least, if it is about that.
+    pub connect_rate_min: Option<u32>,
 }
 
 /// Every promise, from the report of `halfopen lab` and the growth of memory.
@@ -72,8 +74,12 @@ pub fn promises(asked: &Asked, report: &Value, growth: Option<&Growth>) -> Vec<P
     // A death falls anywhere into an interval; two ticks of 8 ms and the way to the kernel's news.
     let latest = (asked.interval_s + asked.timeout_s) * 1e3 + LATENESS_MS_MAX;
     let victim = |field: &str| format!("/deaths/blackhole/{field}");
-    vec![
-        exactly("connections opened", "/connections/opened", asked.connections),
+    let connect_rate = asked.connect_rate_min.map(|least| {
+        let measured = number("/connections/rate_per_s");
+        Promise::new("connections opened a second", measured, [least.into(), f64::MAX])
+    });
+    let opened = exactly("connections opened", "/connections/opened", asked.connections);
+    let others = vec![
         exactly("living at the end", "/living/at_end", asked.connections - asked.killed),
         exactly("false kills", "/false_kills", 0),
         Promise::new("ms from ping to ping, the median", interval("p50"), near),
@@ -105,7 +111,8 @@ pub fn promises(asked: &Asked, report: &Value, growth: Option<&Growth>) -> Vec<P
             growth.map(|growth| growth.client_slope),
             CLIENT_SLOPE_MAX,
         ),
-    ]
+    ];
+    std::iter::once(opened).chain(connect_rate).chain(others).collect()
 }
 
 /// The promises as a table.
@@ -163,12 +170,18 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
 
-    const ASKED: Asked =
-        Asked { connections: 100, killed: 10, interval_s: 60.0, timeout_s: 20.0, hold_s: 300.0 };
+    const ASKED: Asked = Asked {
+        connections: 100,
+        killed: 10,
+        interval_s: 60.0,
+        timeout_s: 20.0,
+        hold_s: 300.0,
+        connect_rate_min: None,
+    };
 
     fn report(detected: u64) -> Value {
         serde_json::json!({
-            "connections": {"opened": 100}, "living": {"at_end": 90}, "false_kills": 0,
+            "connections": {"opened": 100, "rate_per_s": 20_000.5}, "living": {"at_end": 90}, "false_kills": 0,
             "pings": {"server": {
                 "seen": 500, "interval_ms": {"p50": 60_004.0, "p99_9": 62_000.0, "max": 65_900.0},
                 "rtt_us": {"p50": 675.3, "p99": 2_340_400.0, "max": 6_090_000.0},
@@ -199,6 +212,11 @@ mod tests {
         let table = table(&promises(&ASKED, &report(9), None));
         assert!(table.contains("| detected | 9 | 10 | MISSED |"), "{table}");
         assert!(table.contains("| pings seen | 500 | ≥ 500 | held |"), "{table}");
+        let held = |least| {
+            let asked = Asked { connect_rate_min: Some(least), ..ASKED };
+            promises(&asked, &report(10), None)[1].held
+        };
+        assert!(held(20_000) && !held(20_001));
         let besides = besides(&report(10));
         assert!(besides.contains("p50 0.7 ms, p99 2340.4 ms, at most 6090 ms"), "{besides}");
         assert!(besides.contains("closed at once, which took 60.6 s.\n"), "{besides}");
