@@ -78,6 +78,10 @@ class Peers:
                 reasons.append(str(missing))
         raise Missing("no package brings µWebSockets.js for this machine: " + "; ".join(reasons))
 
+    def install_nginx(self):
+        """Where it is; what it is for needs no place among the servers."""
+        return run([".ci/nginx"], "nginx").strip()
+
     def uws_binary(self, package):
         """The binary itself: beside it one package has an imitation in JavaScript."""
         ask = "process.stdout.write([process.platform, process.arch, process.versions.modules].join('_'))"
