@@ -15,6 +15,7 @@ mod serial;
 pub mod stats;
 pub mod swarm;
 pub mod threshold;
+pub mod tune;
 
 /// The moments of a run are told in these.
 pub use halfopen_wheel::Instant;

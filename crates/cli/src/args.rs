@@ -13,6 +13,7 @@ mod script;
 mod serve;
 mod shapes;
 mod trust;
+mod tune;
 
 pub(crate) use deaths::{DeathFlags, Revival, kills};
 pub(crate) use expand::expand;
@@ -23,6 +24,7 @@ pub(crate) use returning::ReturningFlags;
 pub(crate) use script::ScriptFlags;
 pub(crate) use serve::{App, LimitFlags, Policy, Serve, TcpFlags};
 pub(crate) use trust::TrustFlags;
+pub(crate) use tune::Tune;
 
 use crate::search::{Search, factor, search};
 use crate::units::{
@@ -84,6 +86,13 @@ pub(crate) enum Command {
     /// Prints one line on stdout when it listens. Ctrl-C or SIGTERM drains it: no new connections,
     /// a Close frame for everyone, spread over a while. A second one ends it at once.
     Serve(Box<Serve>),
+    /// Which interval? What heartbeats cost and find, and which one to take
+    ///
+    /// From the number of connections, the time within which a silent death is to be found, and
+    /// what stands in the way: a table of heartbeats that keep to it, with their pings, packets,
+    /// cores, detection, zombies and false kills; one that is recommended; and how servers and
+    /// proxies spell it. Measures nothing.
+    Tune(Tune),
     /// Show, convert and compare the reports of earlier runs
     ///
     /// Prints a report in another format. With --baseline it is put beside another run. A page

@@ -1,4 +1,5 @@
-//! The one binary: `demo`, `lab`, `load`, `probe`, `serve`, `report`, `doctor`.
+//! The one binary: `demo`, `lab`, `load`, `probe`, `serve`, `tune`, `report`,
+//! `doctor`.
 //!
 //! Here the command line becomes a plan or a configuration, progress and findings become words,
 //! and every failure becomes a cause, a next step and an exit status. What is measured, and how,
@@ -31,6 +32,7 @@ mod search;
 mod serve;
 mod summary;
 mod tail;
+mod tune;
 mod units;
 mod usage;
 mod words;
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Probe(flags) => probe::run(flags, cli.json, cli.quiet),
         Command::Report(flags) => report::run(flags, cli.json, cli.quiet),
         Command::Serve(flags) => serve::run(flags, cli.json, cli.quiet),
+        Command::Tune(flags) => tune::run(flags, cli.json),
     };
     match outcome {
         Ok(exit) => exit.into(),

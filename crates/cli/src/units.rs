@@ -82,6 +82,24 @@ pub(crate) fn count<const MIN: u32>(text: &str) -> Result<u32, String> {
     Ok(value as u32)
 }
 
+/// A count of connections that nobody has to open: up to 100G.
+pub(crate) fn fleet(text: &str) -> Result<u64, String> {
+    match scaled(text) {
+        Some(value) if value.fract() == 0.0 && (1.0..=1e11).contains(&value) => Ok(value as u64),
+        Some(_) => Err("allowed are whole numbers, 1 to 100G".into()),
+        None => Err(format!("not a count: allowed are numbers with k, M or G{}", such_as(text))),
+    }
+}
+
+/// A share: `0.1%`.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok());
+    match percent {
+        Some(percent) if (0.0..100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("a share is 0% to less than 100%".into()),
+    }
+}
+
 /// A count, or `auto`.
 pub(crate) fn count_or_auto(text: &str) -> Result<OrAuto<u32>, String> {
     match text {

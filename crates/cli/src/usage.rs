@@ -67,7 +67,7 @@ fn named(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-const COMMANDS_TO_COME: [&str; 2] = ["calibrate", "tune"];
+const COMMANDS_TO_COME: [&str; 1] = ["calibrate"];
 
 #[cfg(test)]
 mod tests {
@@ -80,16 +80,14 @@ mod tests {
 
     #[test]
     fn what_is_to_come_is_called_so() {
-        for line in ["halfopen calibrate", "halfopen tune"] {
-            assert!(explained(line).contains("is not there yet"), "{line}");
-        }
+        assert!(explained("halfopen calibrate").contains("is not there yet"));
     }
 
     #[test]
     fn an_unknown_command_is_answered_with_the_nearest_and_with_all() {
         let answer = explained("halfopen laod ws://h");
         assert!(answer.contains("is 'load' meant?"), "{answer}");
-        assert!(answer.contains("demo lab load probe serve report doctor"), "{answer}");
+        assert!(answer.contains("demo lab load probe serve tune report doctor"), "{answer}");
     }
 
     #[test]

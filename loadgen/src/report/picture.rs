@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod choice;
 mod servers;
 
 use super::hgrm::Row;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use canvas::dark_rules;
+pub use choice::choice;
 
 /// The rows of each `.hgrm` file of a run, by its name without the ending.
 pub type Curves = BTreeMap<String, Vec<Row>>;

@@ -55,11 +55,28 @@ impl Prediction {
 
     /// Half are found within it.
     pub fn p50_ms(&self) -> f64 {
+        self.quantile_ms(0.5)
+    }
+
+    /// This share is found within it.
+    pub fn quantile_ms(&self, share: f64) -> f64 {
+        // The oldest silence is found first.
+        let older = 1.0 - share;
+        let age = if self.is_uniform() {
+            self.interval * older
+        } else {
+            let whole = -(-self.restarts * self.interval).exp_m1();
+            -(-whole * older).ln_1p() / self.restarts
+        };
+        self.max_ms() - age
+    }
+
+    /// The mean: I + T − (1/λ − I/(e^{λI} − 1)).
+    pub fn mean_ms(&self) -> f64 {
         let age = if self.is_uniform() {
             self.interval / 2.0
         } else {
-            let whole = -(-self.restarts * self.interval).exp_m1();
-            -(-whole / 2.0).ln_1p() / self.restarts
+            1.0 / self.restarts - self.interval / (self.restarts * self.interval).exp_m1()
         };
         self.max_ms() - age
     }
@@ -102,6 +119,7 @@ mod tests {
         assert!(near(five.min_ms(), 3000.0) && near(five.p50_ms(), 5500.0));
         assert!(near(five.max_ms(), 8000.0) && near(five.cdf(4250.0), 0.25));
         assert_eq!((five.cdf(2999.0), five.cdf(8001.0)), (0.0, 1.0));
+        assert!(near(five.quantile_ms(0.99), 7950.0) && near(five.mean_ms(), 5500.0));
     }
 
     #[test]
@@ -113,6 +131,10 @@ mod tests {
         let late = |i: i32| 1.0 - idle.cdf(f64::from(i) * 40_000.0 / f64::from(steps));
         let integral = (0..steps).map(late).sum::<f64>() * 40.0 / f64::from(steps);
         assert!((integral - mean).abs() < 0.01, "{integral} {mean}");
+        assert!(near(idle.mean_ms(), mean * 1e3));
+        for share in [0.0, 0.01, 0.5, 0.99, 1.0] {
+            assert!(near(idle.cdf(idle.quantile_ms(share)), share), "{share}");
+        }
         assert!(near(idle.cdf(idle.p50_ms()), 0.5) && idle.p50_ms() > 30_000.0);
     }
 

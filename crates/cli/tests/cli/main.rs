@@ -21,4 +21,5 @@ mod servers;
 mod stopped;
 mod text_heartbeats;
 mod tls;
+mod tune;
 mod wrong_use;

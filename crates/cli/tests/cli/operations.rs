@@ -159,6 +159,14 @@ fn is_there(tool: &str) -> bool {
     Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
+#[test]
+fn every_command_about_the_interval_runs() {
+    let place = tempfile::tempdir().unwrap();
+    let blocks = commands(&file("docs/which-interval.md"));
+    assert_eq!(blocks.len(), 3, "{blocks:?}");
+    blocks.iter().for_each(|block| run(block, place.path()));
+}
+
 /// The blocks of `sh` that are not marked as not to be run.
 fn commands(manual: &str) -> Vec<String> {
     let mut blocks = Vec::new();

@@ -2,11 +2,13 @@ use crate::program::run;
 
 #[test]
 fn wrong_use_exits_2_and_says_what_is_allowed() {
-    let cases: [(&[&str], &str); 48] = [
+    let cases: [(&[&str], &str); 50] = [
         (&[], "Usage: halfopen"),
         (&["labb"], "is 'lab' meant?"),
         (&["probe", "ws://127.0.0.1/", "-c65"], "allowed are 1 to 64"),
-        (&["tune"], "not there yet"),
+        (&["tune"], "--detect"),
+        (&["tune", "-c", "3M", "--detect", "60s:median"], "allowed are max and mean"),
+        (&["tune", "-c", "3M", "--detect", "60s", "--behind", "wall"], "allowed are nginx alb"),
         (&["calibrate"], "not there yet"),
         (&["lab", "--server", "x"], "allowed is NAME=COMMAND"),
         (&["lab", "--server", "a b=y"], "allowed is NAME=COMMAND"),
