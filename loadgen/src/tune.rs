@@ -11,7 +11,9 @@ mod loss;
 mod settings;
 
 pub use ceiling::{CEILINGS, Ceiling, Kind};
-pub use document::{Costs, Document, Policy, Question, Row, SCHEMA, Setting, Window, json_schema};
+pub use document::{
+    Costs, Document, Pair, Policy, Question, Row, SCHEMA, Setting, Verified, Window, json_schema,
+};
 pub use loss::{Measured, losses_survived};
 
 use crate::plan::ServerPing;
@@ -83,6 +85,7 @@ pub fn tune(asked: Question, started: SystemTime, git: Option<String>) -> Docume
         asked,
         rows,
         recommended,
+        verified: None,
     }
 }
 

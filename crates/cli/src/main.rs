@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         Command::Probe(flags) => probe::run(flags, cli.json, cli.quiet),
         Command::Report(flags) => report::run(flags, cli.json, cli.quiet),
         Command::Serve(flags) => serve::run(flags, cli.json, cli.quiet),
-        Command::Tune(flags) => tune::run(flags, cli.json),
+        Command::Tune(flags) => tune::run(flags, cli.json, cli.quiet),
     };
     match outcome {
         Ok(exit) => exit.into(),

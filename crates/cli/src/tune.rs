@@ -1,5 +1,6 @@
 //! `tune`: which interval?
 
+mod verify;
 mod words;
 
 use crate::args::Tune;
@@ -10,12 +11,21 @@ use halfopen_loadgen::tune::{Question, tune};
 use std::time::SystemTime;
 
 /// Answers.
-pub(crate) fn run(flags: &Tune, json: bool) -> Outcome {
+pub(crate) fn run(flags: &Tune, json: bool, quiet: bool) -> Outcome {
     if let Some(out) = &flags.out {
         check_out(out)?;
     }
     let git = option_env!("HALFOPEN_GIT").map(str::to_owned);
-    let document = tune(asked(flags)?, SystemTime::now(), git);
+    let mut document = tune(asked(flags)?, SystemTime::now(), git);
+    let best = document.recommended.as_ref().filter(|_| flags.verify);
+    if let Some(best) = best {
+        let all = u32::try_from(flags.connections).unwrap_or(u32::MAX);
+        let connections = flags.scale.unwrap_or(SCALE).min(all);
+        document.verified = verify::verify(best, connections, quiet)?;
+        if document.verified.is_none() {
+            return Ok(Exit::Interrupted);
+        }
+    }
     print(&if json { document.json() } else { words::text(&document) })?;
     if let Some(out) = &flags.out {
         let name = flags.name.as_deref().unwrap_or("tune");
@@ -27,6 +37,9 @@ pub(crate) fn run(flags: &Tune, json: bool) -> Outcome {
     }
     Ok(if document.recommended.is_some() { Exit::Done } else { Exit::NoVerdict })
 }
+
+/// So many connections fit on every machine.
+const SCALE: u32 = 10_000;
 
 fn asked(flags: &Tune) -> Result<Question, Failure> {
     let mut asked = Question {

@@ -5,7 +5,7 @@ use super::loss::{Measured, lost};
 use crate::report::folder::pretty;
 use crate::report::picture::choice;
 use crate::report::schema::{self, Report, Tool};
-use crate::stats::Summary;
+use crate::stats::{Ks, Summary};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Document {
     pub settings: Vec<Setting>,
     /// What no heartbeat changes.
     pub notes: Vec<String>,
+    /// What came of the recommended one when it was tried. Null: it was not.
+    pub verified: Option<Verified>,
 }
 
 /// What is asked of a heartbeat, and what it has to live with.
@@ -233,6 +235,46 @@ pub struct Window {
     pub p99_ms: f64,
     /// All by then.
     pub max_ms: f64,
+}
+
+/// A row that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Verified {
+    /// With so many connections.
+    pub connections: u64,
+    /// How many of them were blackholed.
+    pub victims: u64,
+    /// How many of those were found.
+    pub found: u64,
+    /// The living that were taken for dead.
+    pub false_kills: u64,
+    /// Half were found within.
+    pub p50_ms: Pair,
+    /// 99 in 100 were found within.
+    pub p99_ms: Pair,
+    /// All were found within.
+    pub max_ms: Pair,
+    /// Cores of the server.
+    pub server_cores: Pair,
+    /// How far the measured times are from the predicted ones.
+    pub ks: Option<Ks>,
+}
+
+/// A figure as it was predicted, and as it was measured; null: not known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pair {
+    /// Beforehand.
+    pub predicted: Option<f64>,
+    /// Afterwards.
+    pub measured: Option<f64>,
+}
+
+impl Pair {
+    /// By how much the measured figure is greater, as a share of the predicted one.
+    pub fn apart(&self) -> Option<f64> {
+        let predicted = self.predicted.filter(|&predicted| predicted != 0.0)?;
+        Some(self.measured? / predicted - 1.0)
+    }
 }
 
 /// A heartbeat as somebody spells it.

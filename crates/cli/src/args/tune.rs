@@ -1,6 +1,6 @@
 //! Flags of `tune`.
 
-use crate::units::{fleet, positive_duration, rate, share};
+use crate::units::{count, fleet, positive_duration, rate, share};
 use clap::Args;
 use halfopen_loadgen::tune::CEILINGS;
 use std::path::PathBuf;
@@ -31,6 +31,14 @@ pub(crate) struct Tune {
     /// The longest round trip of the path
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = positive_duration)]
     pub rtt: Duration,
+    /// Try the recommended heartbeat, and put what is measured beside what is predicted
+    ///
+    /// Runs our own server and load on this machine, for about two intervals and the timeout.
+    #[arg(long, conflicts_with = "inbound")]
+    pub verify: bool,
+    /// With how many connections it is tried [default: 10k, or all if there are fewer]
+    #[arg(long, value_name = "COUNT", requires = "verify", value_parser = count::<100>)]
+    pub scale: Option<u32>,
     /// A run whose round trips and costs are taken, instead of stated ones
     #[arg(long, value_name = "DIR")]
     pub measured: Option<PathBuf>,

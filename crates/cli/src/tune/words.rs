@@ -2,7 +2,7 @@
 
 use crate::words::wrapped;
 use halfopen_loadgen::report::number::{bytes, count, millis, significant};
-use halfopen_loadgen::tune::{Document, Row};
+use halfopen_loadgen::tune::{Document, Pair, Row, Verified};
 use std::fmt::Write;
 
 /// What was asked and assumed, the table, what is recommended and why, and how others spell it.
@@ -41,10 +41,43 @@ pub(super) fn text(document: &Document) -> String {
     } else {
         let _ = writeln!(text, "{}", wrapped(&document.why, 0));
     }
+    if let Some(verified) = &document.verified {
+        text += &tried(verified);
+    }
     for note in &document.notes {
         let _ = writeln!(text, "note: {}", wrapped(note, "note: ".len()));
     }
     text
+}
+
+/// Predicted beside measured.
+fn tried(verified: &Verified) -> String {
+    let Verified { connections, victims, found, false_kills, ks, .. } = verified;
+    let mut text = format!(
+        "\ntried with {} connections: {} of {} dead found, {} false kills\n\n",
+        count(*connections),
+        count(*found),
+        count(*victims),
+        count(*false_kills),
+    );
+    let _ = writeln!(text, "{:<20} {:>10} {:>10} {:>8}", "", "predicted", "measured", "apart");
+    let seconds = |ms: f64| format!("{} s", significant(ms / 1e3));
+    text += &compared("half found within", &verified.p50_ms, seconds);
+    text += &compared("99 % found within", &verified.p99_ms, seconds);
+    text += &compared("all found within", &verified.max_ms, seconds);
+    text += &compared("cores of the server", &verified.server_cores, significant);
+    if let Some(ks) = ks {
+        let (distance, p) = (significant(ks.distance), significant(ks.p));
+        let _ = writeln!(text, "distribution         KS distance {distance}, p = {p}");
+    }
+    text
+}
+
+fn compared(what: &str, pair: &Pair, shown: impl Fn(f64) -> String) -> String {
+    let shown = |x: Option<f64>| x.map_or("–".into(), &shown);
+    let (predicted, measured) = (shown(pair.predicted), shown(pair.measured));
+    let apart = pair.apart().map_or("–".into(), |share| format!("{:+.1} %", share * 100.0));
+    format!("{what:<20} {predicted:>10} {measured:>10} {apart:>8}\n")
 }
 
 fn question(document: &Document) -> String {
@@ -151,6 +184,31 @@ mod tests {
         let hopeless = Question { rtt_ms: 1e6, ..Question::within_ms(1e3) };
         let text = text(&tune(hopeless, SystemTime::UNIX_EPOCH, None));
         assert!(text.contains("every row breaks something") && !text.contains("* take"), "{text}");
+    }
+
+    #[test]
+    fn what_was_tried_stands_beside_what_was_predicted() {
+        let pair = |predicted, measured| Pair { predicted: Some(predicted), measured };
+        let text = tried(&Verified {
+            connections: 10_000,
+            victims: 9_000,
+            found: 8_999,
+            false_kills: 0,
+            p50_ms: pair(33_000.0, Some(33_330.0)),
+            p99_ms: pair(58_500.0, None),
+            max_ms: pair(59_008.0, Some(59_010.0)),
+            server_cores: pair(0.04, Some(0.036)),
+            ks: None,
+        });
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "10,000 connections: 8,999 of 9,000 dead found, 0 false kills",
+            "half found within 33 s 33.3 s +1.0 %",
+            "99 % found within 58.5 s – –",
+            "cores of the server 0.04 0.036 -10.0 %",
+        ] {
+            assert!(flat.contains(words), "{words}: {text}");
+        }
     }
 
     #[test]

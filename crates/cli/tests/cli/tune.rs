@@ -41,3 +41,17 @@ fn where_nothing_keeps_the_bound_there_is_no_verdict() {
     assert_eq!(told.status, Some(4), "{told:?}");
     assert!(told.out.contains("every row breaks something"), "{told:?}");
 }
+
+#[test]
+fn what_is_recommended_is_tried() {
+    let flags =
+        ["tune", "-c2k", "--detect=2s", "--rtt=20ms", "--verify", "--scale=500", "--json", "-q"];
+    let json = run(&flags).document();
+    let schema = jsonschema::validator_for(&json_schema()).unwrap();
+    assert!(schema.is_valid(&json), "{json}");
+    let verified = &json["verified"];
+    assert_eq!((&verified["victims"], &verified["found"]), (&450.into(), &450.into()), "{json}");
+    let half = &verified["p50_ms"];
+    let [predicted, measured] = ["predicted", "measured"].map(|of| half[of].as_f64().unwrap());
+    assert!((measured / predicted - 1.0).abs() < 0.5, "{json}");
+}
