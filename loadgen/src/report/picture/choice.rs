@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{BLUE, Entry, GREY, ORANGE};
 use super::{Picture, picture};
-use crate::report::number::{millis, significant};
+use crate::report::number::{count, millis, significant};
 use crate::tune::{Document, Row};
 use plotters::prelude::*;
 
@@ -39,7 +39,7 @@ pub fn choice(document: &Document) -> Picture {
         let pings = Axis::log(least..most);
         let mut chart = size.chart(area).build_cartesian_2d(size.time_axis(end), pings)?;
         let seconds = |x: &f64| format!("{} s", significant(*x));
-        size.mesh(&mut chart, "found after death", &seconds, "", &|y| significant(*y))?;
+        size.mesh(&mut chart, "found after death", &seconds, "", &|y| pings_label(*y))?;
         let bound = [(bound_s, least), (bound_s, most)];
         chart.draw_series(DashedLineSeries::new(bound, 6, 5, GREY.stroke_width(2)))?;
         for (dots, color, radius) in [(&broken, GREY, 4), (&sound, BLUE, 4), (&taken, ORANGE, 6)] {
@@ -48,6 +48,10 @@ pub fn choice(document: &Document) -> Picture {
         }
         Ok(())
     })
+}
+
+fn pings_label(pings: f64) -> String {
+    if pings >= 1_000.0 { count(pings as u64) } else { significant(pings) }
 }
 
 #[cfg(test)]
@@ -62,6 +66,7 @@ mod tests {
         let document = tune(asked, SystemTime::UNIX_EPOCH, None);
         let svg = choice(&document).file();
         assert_eq!(svg.matches("<circle").count(), document.rows.len());
+        assert_eq!([0.5, 20_000.0].map(pings_label), ["0.5", "20,000"]);
         assert!(svg.contains("asked for: 30 s") && svg.contains("take "), "{svg}");
     }
 }
