@@ -27,8 +27,10 @@ PING_BEHIND_NGINX = servers.Ping(50, 20)
 class Case:
     """A server, how it is set, and what a probe has to say."""
 
-    def __init__(self, server, ping, about, interval_s=None, timeout_s=None, limit_s=None, latest_s=None, tick_s=0):
-        self.server, self.ping, self.about = server, ping, about
+    def __init__(
+        self, server, ping, about, interval_s=None, timeout_s=None, limit_s=None, latest_s=None, tick_s=0, proxied=False
+    ):
+        self.server, self.ping, self.about, self.proxied = server, ping, about, proxied
         # What is not promised is none, and is not judged.
         self.expected = {
             "interval_ms": interval_s,
@@ -80,10 +82,10 @@ def cases(ready, nginx):
     if nginx:
         behind = servers.ours("io-uring")
         limit = NGINX_IDLE_S
-        yield Case(behind, None, f"off, behind nginx ({limit} s)", limit_s=limit, latest_s=limit)
+        yield Case(behind, None, f"off, behind nginx ({limit} s)", limit_s=limit, latest_s=limit, proxied=True)
         ping = PING_BEHIND_NGINX
         about = f"{ping.interval} s / {ping.timeout} s, behind nginx ({limit} s)"
-        yield Case(behind, ping, about, ping.interval, ping.timeout)
+        yield Case(behind, ping, about, ping.interval, ping.timeout, proxied=True)
 
 
 class Running:
@@ -96,7 +98,7 @@ class Running:
         try:
             self.port = free_port()
             self.start(case.server.start(peers, case.ping).replace("{port}", str(self.port)), self.port)
-            if "nginx" in case.about:
+            if case.proxied:
                 self.port = self.proxy(nginx, self.port)
         except BaseException:
             self.stop()
@@ -214,7 +216,7 @@ def run(peers, ready, skipped, nginx, out):
 
 
 def file_name(case):
-    if "nginx" not in case.about:
+    if not case.proxied:
         return case.server.name
     return "behind-nginx" if case.ping is None else "behind-nginx-pinged"
 

@@ -16,6 +16,7 @@ pub use document::{
 };
 pub use loss::{Measured, losses_survived};
 
+use crate::death::Death;
 use crate::plan::ServerPing;
 use crate::report::number::millis;
 use crate::report::prediction::Prediction;
@@ -29,7 +30,7 @@ pub const LOSSES: u32 = 5;
 /// How late the wheel may be, ms.
 const TICK_MS: f64 = 8.0;
 
-/// The timeouts that are looked at, s: each survives a lost packet more than most of those before it.
+/// The timeouts that are looked at, s.
 const TIMEOUTS_S: [f64; 12] = [0.25, 0.7, 1.5, 3.5, 7.0, 10.0, 13.0, 20.0, 26.0, 40.0, 60.0, 120.0];
 
 /// Of a limit on silence so much is made use of.
@@ -44,12 +45,10 @@ const KNOWN: [(&str, Policy, f64, f64); 5] = [
     ("the recipe of ws", Policy::Sweep, 30.0, 30.0),
 ];
 
-/// The deaths of which a heartbeat tells nothing: the peer's kernel says them itself.
-const TOLD: [&str; 3] = ["close", "fin", "reset"];
-/// The deaths that only a missing pong tells of.
-const SILENT: [&str; 3] = ["freeze", "mute", "blackhole"];
-
 /// All rows for a question that was asked at `started`, and the one that is recommended.
+///
+/// # Panics
+/// If it is behind something that is no name of [`CEILINGS`].
 ///
 /// ```
 /// use halfopen_loadgen::tune::{Question, tune};
@@ -162,7 +161,7 @@ fn interval_for(asked: &Question, policy: Policy, timeout_ms: f64) -> f64 {
     low
 }
 
-/// To whole seconds, or below ten to tenths of one: what people write.
+/// To whole seconds, or below ten to twentieths of one: what people write.
 fn rounded_down(ms: f64) -> f64 {
     let unit = if ms >= 10_000.0 { 1_000.0 } else { 50.0 };
     // A bound that is met exactly is not missed by a rounding error.
@@ -200,7 +199,7 @@ fn row(asked: &Question, ceilings: &[&Ceiling], beat: Beat, known: Option<&str>)
 }
 
 /// From each death to the moment when it is found.
-fn detection(beat: Beat, silent: Window) -> BTreeMap<String, Window> {
+fn detection(beat: Beat, silent: Window) -> BTreeMap<Death, Window> {
     let at_once = Window { p50_ms: 0.0, p99_ms: 0.0, max_ms: 0.0 };
     // The host that came back answers the next ping with RST: no timeout passes.
     let sooner = |ms: f64| ms - beat.timeout_ms;
@@ -209,9 +208,13 @@ fn detection(beat: Beat, silent: Window) -> BTreeMap<String, Window> {
         p99_ms: sooner(silent.p99_ms),
         max_ms: sooner(silent.max_ms),
     };
-    let told = TOLD.iter().map(|kind| (kind.to_string(), at_once));
-    let silent = SILENT.iter().map(|kind| (kind.to_string(), silent));
-    told.chain(silent).chain([("vanish".to_owned(), vanish)]).collect()
+    let window = |death: Death| match death {
+        Death::Vanish => vanish,
+        death if death.is_silent() => silent,
+        // The peer's kernel says it itself.
+        _ => at_once,
+    };
+    Death::DEADLY.map(|death| (death, window(death))).into()
 }
 
 /// What a heartbeat does not keep, each in a sentence.

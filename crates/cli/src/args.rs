@@ -91,7 +91,7 @@ pub(crate) enum Command {
     /// From the number of connections, the time within which a silent death is to be found, and
     /// what stands in the way: a table of heartbeats that keep to it, with their pings, packets,
     /// cores, detection, zombies and false kills; one that is recommended; and how servers and
-    /// proxies spell it. Measures nothing.
+    /// proxies spell it. Nothing is measured, but with --verify.
     Tune(Tune),
     /// Show, convert and compare the reports of earlier runs
     ///

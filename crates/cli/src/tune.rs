@@ -22,9 +22,6 @@ pub(crate) fn run(flags: &Tune, json: bool, quiet: bool) -> Outcome {
         let all = u32::try_from(flags.connections).unwrap_or(u32::MAX);
         let connections = flags.scale.unwrap_or(SCALE).min(all);
         document.verified = verify::verify(best, connections, quiet)?;
-        if document.verified.is_none() {
-            return Ok(Exit::Interrupted);
-        }
     }
     print(&if json { document.json() } else { words::text(&document) })?;
     if let Some(out) = &flags.out {
@@ -35,7 +32,11 @@ pub(crate) fn run(flags: &Tune, json: bool, quiet: bool) -> Outcome {
             print(&format!("document: {}/tune.json", path.display()))?;
         }
     }
-    Ok(if document.recommended.is_some() { Exit::Done } else { Exit::NoVerdict })
+    Ok(match (&document.recommended, &document.verified) {
+        (None, _) => Exit::NoVerdict,
+        (Some(_), None) if flags.verify => Exit::Interrupted,
+        _ => Exit::Done,
+    })
 }
 
 /// So many connections fit on every machine.

@@ -2,6 +2,7 @@
 
 use super::ceiling::Ceiling;
 use super::loss::{Measured, lost};
+use crate::death::Death;
 use crate::report::folder::pretty;
 use crate::report::picture::choice;
 use crate::report::schema::{self, Report, Tool};
@@ -134,7 +135,7 @@ impl Question {
     }
 
     pub(super) fn ceilings(&self) -> Vec<&'static Ceiling> {
-        Ceiling::named(&self.behind).unwrap_or_default()
+        Ceiling::named(&self.behind).expect("names of CEILINGS")
     }
 
     pub(super) fn deaths_per_s(&self) -> f64 {
@@ -211,7 +212,7 @@ pub struct Row {
     /// Cores of the server.
     pub cores: f64,
     /// From each kind of death to the moment when it is found.
-    pub detection: BTreeMap<String, Window>,
+    pub detection: BTreeMap<Death, Window>,
     /// The mean of it for silent deaths.
     pub detection_mean_ms: f64,
     /// The silent dead that are held at any moment.

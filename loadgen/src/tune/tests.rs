@@ -30,10 +30,10 @@ fn three_million_behind_alb_within_a_minute() {
         (row.packets_per_s, 230_769.0),
         (row.mbit_per_s, 129.23),
         (row.cores, 0.721_15),
-        (row.detection["blackhole"].p50_ms, 33_004.0),
-        (row.detection["blackhole"].p99_ms, 58_484.0),
-        (row.detection["freeze"].max_ms, 59_008.0),
-        (row.detection["vanish"].max_ms, 52_008.0),
+        (row.detection[&Death::Blackhole].p50_ms, 33_004.0),
+        (row.detection[&Death::Blackhole].p99_ms, 58_484.0),
+        (row.detection[&Death::Freeze].max_ms, 59_008.0),
+        (row.detection[&Death::Vanish].max_ms, 52_008.0),
         // 3,000,000 a day are 34.722 a second, each kept for 33.004 s, with 4,400 B.
         (row.zombies, 1_145.97),
         (row.zombie_bytes, 5_042_280.0),
@@ -42,7 +42,7 @@ fn three_million_behind_alb_within_a_minute() {
     ] {
         assert!(near(figure, by_hand), "{figure} is not {by_hand}");
     }
-    assert_eq!(row.detection["fin"].max_ms, 0.0);
+    assert_eq!(row.detection[&Death::Fin].max_ms, 0.0);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn half_a_minute_on_average() {
     // 7 + I/2 is at most 29.992: 45 whole seconds.
     assert_eq!((row.interval_ms, row.timeout_ms), (45e3, 7e3));
     assert!(near(row.detection_mean_ms, 29_504.0) && near(row.pings_per_s, 2_222.2));
-    assert!(row.detection["mute"].max_ms > 52e3);
+    assert!(row.detection[&Death::Mute].max_ms > 52e3);
 }
 
 #[test]

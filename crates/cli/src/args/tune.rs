@@ -2,7 +2,7 @@
 
 use crate::units::{count, fleet, positive_duration, rate, share};
 use clap::Args;
-use halfopen_loadgen::tune::CEILINGS;
+use halfopen_loadgen::tune::{CEILINGS, Ceiling};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,10 +72,11 @@ fn bound(text: &str) -> Result<Bound, String> {
 }
 
 fn ceiling(text: &str) -> Result<String, String> {
-    let mut names: Vec<_> = CEILINGS.iter().map(|ceiling| ceiling.name).collect();
-    if names.contains(&text) {
+    let name = [text.to_owned()];
+    if Ceiling::named(&name).is_ok() {
         return Ok(text.into());
     }
+    let mut names: Vec<_> = CEILINGS.iter().map(|ceiling| ceiling.name).collect();
     names.dedup();
     Err(format!("allowed are {}", names.join(" ")))
 }

@@ -37,25 +37,19 @@ pub(super) fn verify(
     let (few, often) = (connections.div_ceil(FEWER), (row.interval_ms / f64::from(FEWER)).round());
     let over = ms((COSTS_OVER * often).clamp(COSTS_OVER_MS[0], COSTS_OVER_MS[1]).round());
     lab.say(&format!("what a heartbeat costs: {few} connections, {}", Typed(over)));
-    let costs = [
-        format!("--kill=none --duration={}", Typed(over)),
-        format!("--ping-timeout={}", Typed(ms(often.max(row.timeout_ms)))),
-    ];
-    let costs = lab.run(few, often, &costs)?;
+    let alive = ["--kill=none".into(), format!("--duration={}", Typed(over))];
+    let costs = lab.run(few, often, row.timeout_ms, &alive)?;
     let killed = connections / 10 * VICTIMS;
     let minutes = (2.0 * row.interval_ms + row.timeout_ms) / 60e3;
     lab.say(&format!("{killed} of {connections} connections die, about {:.0} min", minutes.ceil()));
-    let deaths = [
-        format!("--kill=blackhole={killed}"),
-        format!("--ping-timeout={}", Typed(ms(row.timeout_ms))),
-    ];
-    let found = lab.run(connections, row.interval_ms, &deaths)?;
+    let deaths = [format!("--kill=blackhole={killed}")];
+    let found = lab.run(connections, row.interval_ms, row.timeout_ms, &deaths)?;
     if interrupt.asked() {
         return Ok(None);
     }
     let death = found.figures.deaths.get(&Death::Blackhole);
     let death = death.ok_or_else(|| Failure::run("the run tells of no death"))?;
-    let window = &row.detection["blackhole"];
+    let window = &row.detection[&Death::Blackhole];
     let cores = |report: &Report| Some(report.figures.cost.server_cpu_percent? / 100.0);
     let pair = |predicted, measured| Pair { predicted, measured };
     Ok(Some(Verified {
@@ -88,7 +82,13 @@ impl Lab<'_> {
         }
     }
 
-    fn run(&self, connections: u32, interval_ms: f64, flags: &[String]) -> Result<Report, Failure> {
+    fn run(
+        &self,
+        connections: u32,
+        interval_ms: f64,
+        timeout_ms: f64,
+        flags: &[String],
+    ) -> Result<Report, Failure> {
         let program = std::env::current_exe()
             .map_err(|e| Failure::run(format!("cannot find this program's own file: {e}")))?;
         let output = Command::new(program)
@@ -96,7 +96,8 @@ impl Lab<'_> {
             .arg(self.place)
             .arg(format!("--connections={connections}"))
             .arg(format!("--ping-interval={}", Typed(ms(interval_ms))))
-            .args(flags.iter().flat_map(|flags| flags.split(' ')))
+            .arg(format!("--ping-timeout={}", Typed(ms(timeout_ms))))
+            .args(flags)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()

@@ -1,6 +1,7 @@
 //! The answer on a terminal of 80 columns.
 
 use crate::words::wrapped;
+use halfopen_loadgen::death::Death;
 use halfopen_loadgen::report::number::{bytes, count, millis, significant};
 use halfopen_loadgen::tune::{Document, Pair, Row, Verified};
 use std::fmt::Write;
@@ -127,7 +128,7 @@ fn line(cells: [&str; 11]) -> String {
 }
 
 fn figures(row: &Row) -> [String; 11] {
-    let found = &row.detection["blackhole"];
+    let found = &row.detection[&Death::Blackhole];
     let seconds = |ms: f64| format!("{}s", significant(ms / 1e3));
     [
         seconds(row.interval_ms),

@@ -3,6 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{BLUE, Entry, GREY, ORANGE};
 use super::{Picture, picture};
+use crate::death::Death;
 use crate::report::number::{count, millis, significant};
 use crate::tune::{Document, Row};
 use plotters::prelude::*;
@@ -12,7 +13,7 @@ pub fn choice(document: &Document) -> Picture {
     let best = document.recommended.as_ref();
     let found_s = |row: &Row| match document.asked.detect_is_mean {
         true => row.detection_mean_ms / 1e3,
-        false => row.detection["blackhole"].max_ms / 1e3,
+        false => row.detection[&Death::Blackhole].max_ms / 1e3,
     };
     let dot = |row: &Row| (found_s(row), row.pings_per_s);
     let rows = || document.rows.iter().filter(|row| best != Some(*row));
