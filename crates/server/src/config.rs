@@ -4,7 +4,7 @@ use halfopen_proto::handshake::HeadLimits;
 use halfopen_wheel::WheelConfig;
 use std::time::Duration;
 
-/// At the default tick it is 4,096 slots.
+/// What a turn of the wheel holds at least: at the default tick it is 4,096 slots.
 const WHEEL_TURN: Duration = Duration::from_millis(8 * 4096);
 
 /// What one shard is told: its heartbeat, its patience and its bounds.
@@ -107,9 +107,21 @@ impl Default for Config {
 }
 
 impl Config {
-    /// A wheel whose turn holds the common intervals, whatever the tick.
+    /// A wheel whose turn holds the common waits, whatever the tick.
     pub(crate) fn wheel(&self) -> WheelConfig {
-        let ticks = WHEEL_TURN.as_nanos() / self.tick.as_nanos().max(1);
+        self.wheel_that_turns_in(WHEEL_TURN)
+    }
+
+    /// A wheel whose turn holds this heartbeat's waits, too: who waits for longer than a turn is
+    /// visited in between, for nothing.
+    pub(crate) fn wheel_of_beats(&self) -> WheelConfig {
+        let wait = self.heartbeat.map_or(Duration::ZERO, |beat| beat.interval.max(beat.timeout));
+        // A tick may be shorter by its dither, a quarter.
+        self.wheel_that_turns_in(wait.saturating_add(wait / 3 + 2 * self.tick).max(WHEEL_TURN))
+    }
+
+    fn wheel_that_turns_in(&self, turn: Duration) -> WheelConfig {
+        let ticks = turn.as_nanos() / self.tick.as_nanos().max(1);
         let slots = (ticks as usize).clamp(64, 1 << 16);
         WheelConfig { tick: self.tick, slots, seed: self.seed }
     }

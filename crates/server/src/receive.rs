@@ -6,6 +6,7 @@ use crate::peer::Shared;
 use crate::session::{Phase, Session};
 use crate::{App, End, Peer};
 use halfopen_proto::{CloseCode, Incoming, Message, Violation};
+use halfopen_wheel::Instant;
 
 /// The code of a Close frame without one (RFC 6455 §7.1.5).
 const NO_CODE: u16 = 1005;
@@ -13,7 +14,9 @@ const NO_CODE: u16 = 1005;
 impl Peer<'_> {
     /// Bytes have come, whatever they are: the peer lives.
     pub(crate) fn received<A: App>(&mut self, hosted: &mut Hosted<A>, bytes: &mut [u8]) {
-        self.session.beat.heard(self.now);
+        if self.session.beat.heard(self.now) {
+            self.answered();
+        }
         if bytes.is_empty() {
             // A record layer below us has taken them, and has nothing to show for it yet.
             return;
@@ -23,6 +26,19 @@ impl Peer<'_> {
             Phase::Open if self.session.paused => self.hold(bytes),
             Phase::Open | Phase::Closing => self.frames_or_hold(hosted, bytes),
             Phase::Vacant | Phase::Ending | Phase::Aborted => {}
+        }
+    }
+
+    /// A ping was answered. The wheel lets go of the end of its timeout, if the next ping is due
+    /// later: that end comes for nobody, and by then nothing of this connection is in the cache.
+    fn answered(&mut self) {
+        if self.session.armed == Instant::FAR {
+            return;
+        }
+        let deadline = self.session.deadline(&self.shared.config);
+        if deadline > self.session.armed && deadline != Instant::FAR {
+            self.session.armed = deadline;
+            self.shared.wheel.rearm(self.id.index, deadline);
         }
     }
 

@@ -79,7 +79,7 @@ impl<A: App> Shard<A> {
             inbox,
             config,
             admission,
-            wheel: Wheel::new(config.wheel(), Instant::from_nanos(0)),
+            wheel: Wheel::new(config.wheel_of_beats(), Instant::from_nanos(0)),
             pool: Pool::default(),
             topics: Topics::default(),
             timers: Timers::new(config.wheel()),

@@ -2,7 +2,7 @@
 
 mod world;
 
-use halfopen_driver::{Busy, CHUNK_MAX, Cause, Heard};
+use halfopen_driver::{Busy, CHUNK_MAX, Cause, Engine, Heard};
 use halfopen_proto::Message;
 use halfopen_server::{
     Accept, App, Config, Echo, End, Handshake, Heartbeat, Peer, Policy, Rejection, Rtt,
@@ -51,6 +51,25 @@ fn a_peer_that_answers_is_pinged_every_interval_and_kept() {
     assert!((99..=101).contains(&stats.pings_sent), "{} pings", stats.pings_sent);
     assert_eq!(stats.pongs_matched, stats.pings_sent);
     assert_eq!(stats.rtt_ns.len(), stats.pings_sent);
+}
+
+#[test]
+fn who_has_answered_is_not_visited_before_the_next_ping_is_due() {
+    for (interval, timeout) in [(5, 3), (20, 20), (5, 20), (50, 20), (60, 60), (300, 10)] {
+        let (interval, timeout) = (interval * SECOND, timeout * SECOND);
+        let heartbeat = Heartbeat { policy: Policy::Periodic, interval, timeout };
+        let mut world = World::new(Config { heartbeat: Some(heartbeat), ..config() }, Echo);
+        let peer = world.open();
+        world.clients[peer].answers = true;
+        for _ in 0..3 {
+            while pings(&world.seen(peer)) == 0 {
+                world.pass(MILLI);
+            }
+            let next = world.shard.deadline().expect("another ping").saturating_since(world.now);
+            let due = interval - MILLI..=interval + TICK;
+            assert!(due.contains(&next), "{interval:?}, {timeout:?}: {next:?}");
+        }
+    }
 }
 
 #[test]

@@ -141,6 +141,17 @@ impl Wheel {
         self.link(key, tick);
     }
 
+    /// Has `key` handed over at `at` or up to one tick later, even where it waited for an earlier
+    /// moment. For whom the earlier moment has lost its meaning: a visit that finds nothing to do
+    /// costs more than this does while the key's neighbours are in the cache.
+    ///
+    /// # Panics
+    /// As [`arm`](Self::arm).
+    pub fn rearm(&mut self, key: u32, at: Instant) {
+        self.disarm(key);
+        self.arm(key, at);
+    }
+
     /// Takes `key` out. No effect if it is not armed.
     pub fn disarm(&mut self, key: u32) {
         if self.is_armed(key) {
@@ -416,6 +427,19 @@ mod tests {
         wheel.arm(1, at(5));
         assert!(wheel.next_wake().unwrap() < first);
         assert_eq!(wheel.len(), 1);
+    }
+
+    #[test]
+    fn a_key_that_is_armed_anew_waits_for_that_moment_and_no_other() {
+        let mut wheel = wheel(Duration::from_millis(8), 4096, 0);
+        let at = |seconds| Instant::default() + seconds * SECOND;
+        for seconds in [10, 15, 5, 15] {
+            wheel.rearm(1, at(seconds));
+            let wake = wheel.next_wake().unwrap();
+            assert!(wake >= at(seconds) && wake < at(seconds) + Duration::from_millis(8));
+            assert_eq!(wheel.len(), 1);
+        }
+        assert_eq!(drain(&mut wheel, at(20)), [1]);
     }
 
     #[test]

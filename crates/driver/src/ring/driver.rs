@@ -114,6 +114,11 @@ impl Driver {
         self.starved.is_empty() && self.queue.is_submitted() && !self.queue.is_waiting()
     }
 
+    /// Whether that is certain without a call.
+    pub(super) fn is_known_dry(&mut self) -> bool {
+        self.queue.has_nothing_put_off() && self.is_dry()
+    }
+
     /// Closes all sockets, and waits until the kernel has let go of our memory.
     pub(super) fn close(self) {
         drop(self.queue);

@@ -286,6 +286,13 @@ impl Queue {
         self.is_at_hand() || (self.ring.submission().taskrun() && self.barren < BARREN)
     }
 
+    /// Whether the kernel has put off no work, by its own word. Without the flag for it work is done
+    /// behind our back, and nothing can be said without a call.
+    pub(super) fn has_nothing_put_off(&mut self) -> bool {
+        let has_flag = self.has(Feature::CoopTaskrun) || self.has(Feature::DeferTaskrun);
+        has_flag && !self.ring.submission().taskrun()
+    }
+
     /// Whether there are completions that need no waiting. Work that the kernel has put off is no
     /// reason for a call of its own: a call that waits does it first.
     pub(super) fn is_at_hand(&mut self) -> bool {

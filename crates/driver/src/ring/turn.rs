@@ -172,14 +172,15 @@ impl<E: Engine> Turns<'_, E> {
     /// the present moment.
     ///
     /// Each call is preceded by one into the ring, which submits what the last one wanted and finds
-    /// out whether anybody has been heard meanwhile. Where the engine does nothing because it is
+    /// out whether anybody has been heard meanwhile; unless there is nothing to submit, and the
+    /// ring tells without a call that nothing waits. Where the engine does nothing because it is
     /// not known yet who is silent, what waits is handed over first.
     fn work_at_deadlines(&mut self) -> Result<Instant, Error> {
         let begun = self.look();
         let mut now = begun;
         while !self.driver.stopped && self.is_due(now) {
             self.driver.prepare(now);
-            now = self.enter(Wait::No)?;
+            now = self.listen()?;
             self.engine.on_deadline(now, self.silence.heard(now), &mut self.ops);
             let idle = self.ops.is_empty();
             self.carry_out(now);
@@ -215,6 +216,16 @@ impl<E: Engine> Turns<'_, E> {
         };
         self.begun = self.enter(wait)?;
         Ok(())
+    }
+
+    /// Submits what is wanted and finds out who has been heard. Gives back the moment after it.
+    fn listen(&mut self) -> Result<Instant, Error> {
+        let now = clock::now();
+        if !self.driver.is_known_dry() {
+            return self.enter(Wait::No);
+        }
+        self.silence.listened(now, now, true);
+        Ok(now)
     }
 
     /// Gives back the moment after the call.
