@@ -10,6 +10,7 @@ use crate::report::schema::ThresholdBlock;
 use path::Leaf;
 use serde_json::Value;
 use std::str::FromStr;
+use unit::Unit;
 
 /// A limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,34 @@ impl Comparison {
             Self::Unequal => figure != limit,
         }
     }
+}
+
+/// A figure of which a limit can be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its path in `report.json`; `*` stands for any name.
+    pub path: String,
+    /// In what it is counted; empty: things, or a bare ratio.
+    pub unit: &'static str,
+}
+
+/// All figures of which limits can be set, in the order of the schema.
+pub fn metrics() -> Vec<Metric> {
+    let metric = |path: String| Metric { unit: unit_of(&path), path };
+    path::all().into_iter().map(metric).collect()
+}
+
+/// In what a figure is counted, by its path; empty: things, or a bare ratio.
+pub fn unit_of(path: &str) -> &'static str {
+    Unit::of_path(path.split('.')).name()
+}
+
+/// Checks that a figure has this name.
+///
+/// # Errors
+/// It has not; the nearest names are told.
+pub fn check_path(path: &str) -> Result<(), ThresholdError> {
+    Leaf::find(path).map(drop)
 }
 
 /// What is wrong with a limit, and what is allowed.

@@ -76,7 +76,7 @@ pub fn tune(asked: Question, started: SystemTime, git: Option<String>) -> Docume
     let recommended = recommend(&rows).cloned();
     Document {
         schema: document::SCHEMA.into(),
-        tool: Tool { version: env!("CARGO_PKG_VERSION").into(), git },
+        tool: Tool::of(git),
         started: jiff::Timestamp::try_from(started).unwrap_or_default().to_string(),
         why: why(&rows, recommended.as_ref()),
         settings: recommended.as_ref().map_or_else(Vec::new, |best| settings::of(best, &ceilings)),

@@ -1,15 +1,20 @@
-//! `report`: what earlier runs found out, in another format or beside another run.
+//! `report`: what earlier runs found out, in another format or beside other runs.
+
+mod beside;
 
 use crate::args::{Format, Report as Flags};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::publish::{print, thresholds};
-use halfopen_loadgen::report::compare::{Comparison, compare};
+use beside::{Beside, Limits};
+use halfopen_loadgen::report::compare::Better;
 use halfopen_loadgen::report::folder::{self, FolderError};
-use halfopen_loadgen::report::picture::Curves;
+use halfopen_loadgen::report::picture::{Curves, overlays};
 use halfopen_loadgen::report::schema::{Report, ThresholdBlock};
 use halfopen_loadgen::report::slices::{Slice, merge};
+use halfopen_loadgen::report::trend::trend;
 use halfopen_loadgen::report::{html, text};
-use halfopen_loadgen::threshold::Threshold;
+use halfopen_loadgen::threshold::{Threshold, metrics};
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -24,7 +29,7 @@ struct Run {
 impl Run {
     /// Whether it did a part of its plan.
     fn is_slice(&self) -> bool {
-        self.report.plan.get("slice").is_some_and(serde_json::Value::is_string)
+        self.report.plan.get("slice").is_some_and(Value::is_string)
     }
 }
 
@@ -47,47 +52,75 @@ const NAME: &str = "slices";
 
 /// Shows reports.
 pub(crate) fn run(flags: &Flags, json: bool, quiet: bool) -> Outcome {
-    let (worse, limits) = limits(flags)?;
-    let runs = flags.dirs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let runs = match runs.iter().any(Run::is_slice) {
-        true => vec![together(&runs, flags.out.as_deref())?],
-        false => runs,
-    };
-    let baseline = flags.baseline.as_deref().map(read).transpose()?;
-    let comparisons: Vec<Comparison> = match &baseline {
-        Some(baseline) => runs.iter().map(|run| compare(&baseline.report, &run.report)).collect(),
-        None => Vec::new(),
-    };
+    if flags.list_metrics {
+        return list(json);
+    }
+    let limits = Limits::of(flags)?;
+    let runs = read_all(&flags.dirs, flags.out.as_deref())?;
+    let baseline = read_all(&flags.baseline, None)?;
+    let beside = Beside::of(&baseline, &runs, &limits, flags.anyway)?;
     match if json { Format::Json } else { flags.format } {
+        Format::Html if runs.len() + baseline.len() > 1 => {
+            overlay(&runs, &baseline, &beside, flags.out.as_deref())?;
+        }
         Format::Html if runs[0].folder == Path::new(NAME) && io::stdout().is_terminal() => {
             return Err(Failure::usage("the page of slices put together has no folder yet")
                 .next("name one with --out, or look at it with --format=md"));
         }
-        Format::Html => pages(&runs)?,
-        Format::Md => print(&markdown(&runs, &comparisons))?,
-        Format::Json => print(&documents(&runs, &comparisons))?,
+        Format::Html => page(&runs[0])?,
+        Format::Md => print(&markdown(&runs, &beside))?,
+        Format::Json => print(&documents(&runs, &beside))?,
         Format::Csv => print(&csv(&runs))?,
+        Format::Trend => print(&trend_of(&runs))?,
     }
-    let judged = judge(&runs, &limits);
+    let judged = judge(&runs, &limits.thresholds);
     if !quiet {
-        say(&comparisons, &judged);
+        beside.say();
+        say(&judged);
     }
-    Ok(exit(worse, &comparisons, &judged))
+    Ok(match judged.iter().all(|limit| limit.held) {
+        true => beside.exit(&limits),
+        false => Exit::ThresholdMissed,
+    })
 }
 
-/// The limits, and whether `worse` is one of them.
-fn limits(flags: &Flags) -> Result<(bool, Vec<Threshold>), Failure> {
-    let (worse, others): (Vec<_>, Vec<_>) =
-        flags.thresholds.fail_if.iter().cloned().partition(|limit| limit.trim() == "worse");
-    if !worse.is_empty() && flags.baseline.is_none() {
-        let failure = Failure::usage("--fail-if worse wants something to compare with");
-        return Err(failure.next("name the folder of another run with --baseline"));
-    }
-    Ok((!worse.is_empty(), thresholds(&others)?))
+/// The figures that limits can be set of.
+fn list(json: bool) -> Outcome {
+    let better = |path: &str| match Better::of(path) {
+        Some(Better::Less) => "less",
+        Some(Better::More) => "more",
+        None => "",
+    };
+    let all = metrics();
+    let text = match json {
+        true => {
+            let one = |metric: &halfopen_loadgen::threshold::Metric| json!({ "path": metric.path, "unit": metric.unit, "better": better(&metric.path) });
+            serde_json::to_string_pretty(&all.iter().map(one).collect::<Vec<_>>())
+                .expect("names are JSON")
+        }
+        false => {
+            let line = |metric: &halfopen_loadgen::threshold::Metric| {
+                let better = better(&metric.path);
+                format!("{:<62} {:<3} {better}", metric.path, metric.unit).trim_end().to_owned()
+            };
+            let lines: Vec<_> = all.iter().map(line).collect();
+            format!("{:<62} {:<3} better\n{}", "figure", "in", lines.join("\n"))
+        }
+    };
+    print(&text).map(|()| Exit::Done)
 }
 
-fn read(dir: impl AsRef<Path>) -> Result<Run, Failure> {
-    let folder = dir.as_ref().to_owned();
+/// Reads runs; the slices of one plan are one.
+fn read_all(dirs: &[PathBuf], out: Option<&Path>) -> Result<Vec<Run>, Failure> {
+    let runs = dirs.iter().map(|dir| read(dir)).collect::<Result<Vec<_>, _>>()?;
+    match runs.iter().any(Run::is_slice) {
+        true => Ok(vec![together(&runs, out)?]),
+        false => Ok(runs),
+    }
+}
+
+fn read(dir: &Path) -> Result<Run, Failure> {
+    let folder = dir.to_owned();
     match folder::read(&folder) {
         Ok((report, curves)) => Ok(Run { folder, report, curves }),
         Err(error @ FolderError::NoReport { .. }) => Err(Failure::usage(error.to_string())),
@@ -96,50 +129,74 @@ fn read(dir: impl AsRef<Path>) -> Result<Run, Failure> {
     }
 }
 
-/// One page goes where it is wanted. On a terminal, or if there are several, each is written anew
-/// into its folder.
-fn pages(runs: &[Run]) -> Result<(), Failure> {
-    if let [run] = runs
-        && !io::stdout().is_terminal()
-    {
-        print(&html::page(&run.report, &run.curves))?;
-        return Ok(());
+/// The page goes where it is wanted; on a terminal it is written anew into its folder.
+fn page(run: &Run) -> Result<(), Failure> {
+    let page = html::page(&run.report, &run.curves);
+    if !io::stdout().is_terminal() {
+        return print(&page);
     }
-    for run in runs {
-        let path = run.folder.join("report.html");
-        fs::write(&path, html::page(&run.report, &run.curves))
-            .map_err(|e| Failure::run(format!("cannot write {}: {e}", path.display())))?;
-        print(&path.display().to_string())?;
-    }
-    Ok(())
+    let path = run.folder.join("report.html");
+    fs::write(&path, page)
+        .map_err(|e| Failure::run(format!("cannot write {}: {e}", path.display())))?;
+    print(&path.display().to_string())
 }
 
-fn markdown(runs: &[Run], comparisons: &[Comparison]) -> String {
+/// One page of several runs, those of the baseline first: with its pictures and documents in a
+/// folder of its own in `out`, or else printed.
+fn overlay(
+    runs: &[Run],
+    baseline: &[Run],
+    beside: &Beside,
+    out: Option<&Path>,
+) -> Result<(), Failure> {
+    let all = || baseline.iter().chain(runs);
+    let names: Vec<String> = all().map(name).collect();
+    let named: Vec<_> =
+        names.iter().zip(all()).map(|(name, run)| (&**name, &run.report, &run.curves)).collect();
+    let page = html::beside(&named, &beside.named());
+    let Some(out) = out else {
+        if io::stdout().is_terminal() {
+            return Err(Failure::usage("the page of several runs has no folder yet")
+                .next("name one with --out, or look at it with --format=md"));
+        }
+        return print(&page);
+    };
+    let mut files = vec![
+        ("comparison.html".to_owned(), page),
+        ("comparison.md".to_owned(), markdown(runs, beside)),
+        ("comparison.json".to_owned(), documents(runs, beside)),
+    ];
+    let pictures = overlays(&named);
+    files.extend(pictures.iter().map(|one| (format!("{}.svg", one.name), one.file())));
+    let files: Vec<_> = files.iter().map(|(name, text)| (&**name, text.clone())).collect();
+    let started = &runs[0].report.started;
+    let path = folder::write_files(&files, started, out, "comparison")
+        .map_err(|error| Failure::run(error.to_string()))?;
+    print(&path.join("comparison.html").display().to_string())
+}
+
+/// What a run is called in a picture: its folder.
+fn name(run: &Run) -> String {
+    let name = run.folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| run.folder.display().to_string())
+}
+
+fn markdown(runs: &[Run], beside: &Beside) -> String {
     let mut pages: Vec<String> = runs.iter().map(|run| text::markdown(&run.report)).collect();
-    for (page, comparison) in pages.iter_mut().zip(comparisons) {
-        page.push_str("\n## Beside the baseline\n\n");
-        page.push_str(&comparison.markdown());
-    }
+    pages.extend(beside.markdown());
     pages.join("\n\n")
 }
 
-/// One run is its own document; several, or a comparison, are a list.
-fn documents(runs: &[Run], comparisons: &[Comparison]) -> String {
-    if let ([run], []) = (runs, comparisons) {
-        return folder::json(&run.report);
-    }
-    let list: Vec<serde_json::Value> = runs
-        .iter()
-        .enumerate()
-        .map(|(i, run)| {
-            serde_json::json!({
-                "folder": run.folder,
-                "report": run.report,
-                "comparison": comparisons.get(i),
-            })
-        })
-        .collect();
-    serde_json::to_string_pretty(&list).expect("reports are JSON")
+/// One run is its own document; several are a list; with a baseline it is one of the comparison.
+fn documents(runs: &[Run], beside: &Beside) -> String {
+    let one = |run: &Run| json!({ "folder": run.folder, "report": run.report });
+    let all = || runs.iter().map(one).collect::<Vec<_>>();
+    let document = match (runs, beside.json()) {
+        ([run], None) => return folder::json(&run.report),
+        (_, None) => all().into(),
+        (_, Some(comparisons)) => json!({ "runs": all(), "comparisons": comparisons }),
+    };
+    serde_json::to_string_pretty(&document).expect("reports are JSON")
 }
 
 fn csv(runs: &[Run]) -> String {
@@ -147,6 +204,11 @@ fn csv(runs: &[Run]) -> String {
     let named: Vec<(&str, &Report)> =
         names.iter().map(String::as_str).zip(runs.iter().map(|run| &run.report)).collect();
     text::csv(&named)
+}
+
+fn trend_of(runs: &[Run]) -> String {
+    let reports: Vec<&Report> = runs.iter().map(|run| &run.report).collect();
+    serde_json::to_string_pretty(&trend(&reports)).expect("figures are JSON")
 }
 
 fn judge(runs: &[Run], limits: &[Threshold]) -> Vec<ThresholdBlock> {
@@ -157,35 +219,9 @@ fn judge(runs: &[Run], limits: &[Threshold]) -> Vec<ThresholdBlock> {
     documents.iter().flat_map(|document| limits.iter().map(|limit| limit.judge(document))).collect()
 }
 
-fn say(comparisons: &[Comparison], judged: &[ThresholdBlock]) {
-    for comparison in comparisons {
-        let judgement = serde_json::to_value(comparison.judgement).expect("a name");
-        let judgement = judgement.as_str().unwrap_or_default().replace('_', " ");
-        eprintln!("beside the baseline: {judgement}");
-        for reason in &comparison.reasons {
-            eprintln!("  {reason}");
-        }
-    }
+fn say(judged: &[ThresholdBlock]) {
     for limit in judged.iter().filter(|limit| !limit.held) {
         let value = limit.value.map_or("not measured".into(), |value| value.to_string());
         eprintln!("fail-if {}: missed ({value})", limit.expr);
-    }
-}
-
-fn exit(worse: bool, comparisons: &[Comparison], judged: &[ThresholdBlock]) -> Exit {
-    let status =
-        comparisons.iter().map(|c| c.judgement.exit_status()).filter(|_| worse).min_by_key(|s| {
-            // A loss is said before a doubt.
-            match s {
-                3 => 0,
-                4 => 1,
-                _ => 2,
-            }
-        });
-    match status {
-        _ if judged.iter().any(|limit| !limit.held) => Exit::ThresholdMissed,
-        Some(3) => Exit::ThresholdMissed,
-        Some(4) => Exit::NoVerdict,
-        _ => Exit::Done,
     }
 }

@@ -54,7 +54,7 @@ impl Findings {
         let idle = verdict.idle_limit();
         Document {
             schema: SCHEMA.into(),
-            tool: Tool { version: env!("CARGO_PKG_VERSION").into(), git },
+            tool: Tool::of(git),
             url: self.url.clone(),
             started: jiff::Timestamp::try_from(started).unwrap_or_default().to_string(),
             watched_s: self.watched().as_secs_f64(),

@@ -1,68 +1,156 @@
-//! One run beside another.
+//! Runs beside other runs.
 //!
-//! One run against one cannot settle a ratio: the same program measured twice differs by up to
-//! [`NOISE`]. So a single pair of runs is judged by a rule that knows its limits. Counts that ought
-//! to be zero and are not, where they were before, are *worse*. A time or a cost that is greater by
-//! more than the noise may be either: *no verdict*, measure more runs. Everything else is *not
-//! worse*, as far as two runs can tell.
+//! One run against one cannot settle a ratio: the same program measured twice differs by what
+//! [`Noise`] tells. So each side is run several times, and of each figure the ratio of the two medians
+//! is told with an interval: the bootstrap over the runs of either side, as wide as it has to be for
+//! all figures that are judged to lie in theirs 95 times in 100 (Bonferroni). Of so few runs that is
+//! as wide as the runs themselves lie apart, and one in a hundred is outside by chance; so a figure is
+//! *worse* only if its whole interval lies on the bad side of 1, and the medians differ by more than
+//! those of the same program do; *better* likewise; else *the same*, unless the interval is so wide
+//! that it may be either: *no verdict*. With fewer than [`RUNS`] runs on a side there is no interval,
+//! and what differs by more than single runs do has no verdict.
+//!
+//! Counts that ought to be zero and are not, where they were before, are worse however often it was
+//! run.
 
 use super::number::{or_dash, significant};
-use super::schema::Report;
+use super::schema::{Report, Spread};
 use super::text::{figures, table};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// By how much two runs of the same program may differ.
-pub const NOISE: f64 = 1.12;
+/// By how much a figure of the same program may differ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Of two runs.
+    pub runs: f64,
+    /// Of the medians of several runs.
+    pub medians: f64,
+}
 
-/// Two runs side by side.
+impl Noise {
+    /// Of medians, costs and memory.
+    pub const USUAL: Self = Self { runs: 1.12, medians: 1.1 };
+    /// Of a p99.
+    pub const TAIL: Self = Self { runs: 1.5, medians: 1.3 };
+
+    fn of(figure: &str) -> Self {
+        if figure.ends_with(".p99") { Self::TAIL } else { Self::USUAL }
+    }
+}
+
+/// So many runs of each side make an interval.
+pub const RUNS: usize = 3;
+
+/// How often the runs are drawn anew.
+const DRAWS: usize = 10_000;
+
+/// How often one of all figures may lie outside its interval.
+const ERROR: f64 = 0.05;
+
+/// An interval whose ends differ by more than this says neither that a figure is the same nor that
+/// it is not.
+const TOO_WIDE: f64 = 2.0;
+
+/// Two sides by side.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Each figure that was measured in one of them.
+    /// Runs that are judged.
+    pub runs: usize,
+    /// Runs that they are held against.
+    pub baseline_runs: usize,
+    /// Each figure that was measured on one side.
     pub rows: Vec<Row>,
-    /// What may be said of the second.
+    /// Whether machine and plan are the same, or do not matter.
+    pub comparable: bool,
+    /// What may be said of the runs.
     pub judgement: Judgement,
     /// Why.
     pub reasons: Vec<String>,
 }
 
-/// A figure in two runs.
+/// A figure on two sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// Its path in `report.json`.
     pub figure: String,
-    /// In the baseline.
+    /// The median of the baseline.
     pub baseline: Option<f64>,
-    /// In the run that is judged.
+    /// The median of the runs that are judged.
     pub value: Option<f64>,
     /// The one over the other.
     pub ratio: Option<f64>,
+    /// The ends of its interval. Null: too few runs, or not judged.
+    pub interval: Option<[f64; 2]>,
+    /// What may be said of it. Null: it is not judged, because neither more nor less of it is
+    /// better, or it was not measured on both sides.
+    pub judgement: Option<Judgement>,
 }
 
-/// What may be said of a run that stands beside its baseline.
+/// What may be said of what stands beside its baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
-    /// Nothing is worse by more than two runs of the same program may differ.
-    NotWorse,
-    /// Something is lost that was not lost before.
+    /// Better.
+    Better,
+    /// Not different by more than the same program is from itself.
+    Same,
+    /// Worse.
     Worse,
-    /// Two runs cannot tell.
+    /// The runs cannot tell.
     NoVerdict,
 }
 
 impl Judgement {
-    /// The exit status of the program for `--fail-if worse`.
-    pub const fn exit_status(self) -> u8 {
+    /// In words.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::NotWorse => 0,
-            Self::Worse => 3,
-            Self::NoVerdict => 4,
+            Self::Better => "better",
+            Self::Same => "same",
+            Self::Worse => "worse",
+            Self::NoVerdict => "no verdict",
         }
     }
 }
 
-/// Settings that must agree, or else two runs say nothing about each other.
+/// Which way a figure is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Times, costs, memory.
+    Less,
+    /// Rates that were reached.
+    More,
+}
+
+impl Better {
+    /// Of a figure by its path; none: it is a setting, a count or an end of a distribution, and not
+    /// judged.
+    pub fn of(figure: &str) -> Option<Self> {
+        let ends = |end: &str| figure.ends_with(end);
+        let percentile = [".p50", ".p99"].into_iter().any(ends);
+        let times = TIMES.iter().any(|name| figure.contains(name));
+        let cost = figure.starts_with("cost.") && ends(".value");
+        let memory = figure.starts_with("memory.");
+        match () {
+            () if (times && percentile) || cost || memory => Some(Self::Less),
+            () if RATES.contains(&figure) => Some(Self::More),
+            () => None,
+        }
+    }
+}
+
+const TIMES: [&str; 7] = [
+    "detection_ms",
+    "reclaim_ms",
+    "rtt_us",
+    "latency_us",
+    "service_us",
+    "connect_ms",
+    "handshake_ms",
+];
+const RATES: [&str; 2] = ["connections.rate_per_s", "messages.rate_per_s"];
+
+/// Settings that must agree, or else runs say nothing about each other.
 const SETTINGS: [&str; 13] = [
     "connections",
     "ping_interval_ms",
@@ -79,155 +167,239 @@ const SETTINGS: [&str; 13] = [
     "tls",
 ];
 
-/// Puts `run` beside `baseline`.
-pub fn compare(baseline: &Report, run: &Report) -> Comparison {
-    let before: BTreeMap<String, Option<f64>> = figures(baseline).into_iter().collect();
-    let rows = figures(run).into_iter().map(|(figure, value)| {
-        let baseline = before.get(&figure).copied().flatten();
-        let ratio = value.zip(baseline).filter(|(_, base)| *base > 0.0);
-        Row { figure, baseline, value, ratio: ratio.map(|(value, base)| value / base) }
-    });
-    let rows: Vec<Row> = rows.filter(|row| row.baseline.or(row.value).is_some()).collect();
-    let (judgement, reasons) = judge(baseline, run, &rows);
-    Comparison { rows, judgement, reasons }
+/// How runs are compared.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// Figures that are judged though they usually are not: less of them is better.
+    pub also: Vec<String>,
+    /// Runs on other machines, or of other plans, are compared all the same.
+    pub anyway: bool,
 }
 
-fn judge(baseline: &Report, run: &Report, rows: &[Row]) -> (Judgement, Vec<String>) {
-    let differences = differences(baseline, run);
-    if !differences.is_empty() {
-        return (Judgement::NoVerdict, differences);
+/// Puts `runs` beside `baseline`, each the repetitions of one thing.
+///
+/// # Panics
+/// If one of them is empty.
+pub fn compare(baseline: &[&Report], runs: &[&Report], terms: &Terms) -> Comparison {
+    let sides = [Side::of(baseline), Side::of(runs)];
+    let differences = differences(baseline[0], [baseline, runs].concat());
+    let mut rows = sides[1].rows(&sides[0]);
+    let judged = |row: &Row| {
+        let better = Better::of(&row.figure);
+        better.or_else(|| terms.also.contains(&row.figure).then_some(Better::Less))
+    };
+    let count = rows.iter().filter(|row| judged(row).is_some() && row.ratio.is_some()).count();
+    for row in &mut rows {
+        if let Some(better) = judged(row).filter(|_| row.ratio.is_some()) {
+            let of = |side: &Side| side.values[&row.figure].clone();
+            row.judge(better, &of(&sides[0]), &of(&sides[1]), ERROR / count as f64);
+        }
     }
-    let losses: Vec<String> = rows.iter().filter(|row| is_new_loss(row)).map(say).collect();
-    if !losses.is_empty() {
-        return (Judgement::Worse, losses);
-    }
-    let doubtful: Vec<String> = rows.iter().filter(|row| is_beyond_noise(row)).map(say).collect();
-    if !doubtful.is_empty() {
-        return (Judgement::NoVerdict, doubtful);
-    }
-    (Judgement::NotWorse, Vec::new())
+    let comparable = differences.is_empty() || terms.anyway;
+    let (judgement, reasons) = match comparable {
+        true => judge(&rows, &sides),
+        false => (Judgement::NoVerdict, differences),
+    };
+    let (runs, baseline_runs) = (runs.len(), baseline.len());
+    Comparison { runs, baseline_runs, rows, comparable, judgement, reasons }
 }
 
-/// What makes the runs incomparable.
-fn differences(baseline: &Report, run: &Report) -> Vec<String> {
+/// Repetitions of one thing.
+struct Side {
+    /// In the order of the schema.
+    figures: Vec<String>,
+    /// What was measured of each figure.
+    values: BTreeMap<String, Vec<f64>>,
+}
+
+impl Side {
+    fn of(reports: &[&Report]) -> Self {
+        let mut side = Self { figures: Vec::new(), values: BTreeMap::new() };
+        for (figure, value) in reports.iter().flat_map(|report| figures(report)) {
+            if !side.values.contains_key(&figure) {
+                side.figures.push(figure.clone());
+            }
+            side.values.entry(figure).or_default().extend(value);
+        }
+        side
+    }
+
+    fn median(&self, figure: &str) -> Option<f64> {
+        Some(Spread::of(self.values.get(figure)?)?.median)
+    }
+
+    fn sum(&self, figure: &str) -> f64 {
+        self.values.get(figure).map_or(0.0, |values| values.iter().sum())
+    }
+
+    fn rows(&self, baseline: &Self) -> Vec<Row> {
+        let row = |figure: &String| {
+            let (baseline, value) = (baseline.median(figure), self.median(figure));
+            let both = value.zip(baseline).filter(|(_, base)| *base > 0.0);
+            let ratio = both.map(|(value, base)| value / base);
+            Row { figure: figure.clone(), baseline, value, ratio, interval: None, judgement: None }
+        };
+        let rows = self.figures.iter().map(row);
+        rows.filter(|row| row.baseline.or(row.value).is_some()).collect()
+    }
+}
+
+impl Row {
+    fn judge(&mut self, better: Better, baseline: &[f64], values: &[f64], error: f64) {
+        let Some(ratio) = self.ratio else { return };
+        self.interval = interval(baseline, values, error);
+        let noise = Noise::of(&self.figure);
+        let noise = if self.interval.is_some() { noise.medians } else { noise.runs };
+        let is_noise = ratio <= noise && ratio >= noise.recip();
+        let [low, high] = self.interval.unwrap_or([0.0, f64::MAX]);
+        let (less, more) = match better {
+            Better::Less => (Judgement::Better, Judgement::Worse),
+            Better::More => (Judgement::Worse, Judgement::Better),
+        };
+        self.judgement = Some(match () {
+            () if is_noise => Judgement::Same,
+            () if low > 1.0 => more,
+            () if high < 1.0 => less,
+            () if high / low > TOO_WIDE => Judgement::NoVerdict,
+            () => Judgement::Same,
+        });
+    }
+
+    fn say(&self) -> String {
+        let interval = self.interval.map_or(String::new(), |[low, high]| {
+            format!(", {} to {} times as much", significant(low), significant(high))
+        });
+        let (value, baseline) = (or_dash(self.value), or_dash(self.baseline));
+        format!("{}: {value} after {baseline}{interval}", self.figure)
+    }
+}
+
+/// The interval of the ratio of medians that misses it with this probability. None: too few runs,
+/// or one of them found nothing.
+fn interval(baseline: &[f64], values: &[f64], error: f64) -> Option<[f64; 2]> {
+    if baseline.len().min(values.len()) < RUNS || baseline.iter().any(|&value| value <= 0.0) {
+        return None;
+    }
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut median = |side: &[f64]| {
+        let drawn: Vec<f64> = side.iter().map(|_| side[random.usize(..side.len())]).collect();
+        Spread::of(&drawn).expect("as many as there are").median
+    };
+    let mut ratios: Vec<f64> = (0..DRAWS).map(|_| median(values) / median(baseline)).collect();
+    ratios.sort_by(f64::total_cmp);
+    let outside = (DRAWS as f64 * error / 2.0) as usize;
+    Some([ratios[outside], ratios[DRAWS - 1 - outside]])
+}
+
+fn judge(rows: &[Row], [baseline, runs]: &[Side; 2]) -> (Judgement, Vec<String>) {
+    let lost =
+        |figure: &&String| is_loss(figure) && runs.sum(figure) > 0.0 && baseline.sum(figure) == 0.0;
+    let losses = runs.figures.iter().filter(lost);
+    let mut worse: Vec<String> =
+        losses.map(|figure| format!("{figure}: {} after 0", runs.sum(figure))).collect();
+    let of = |judgement| {
+        let rows = rows.iter().filter(move |row| row.judgement == Some(judgement));
+        rows.map(Row::say).collect::<Vec<_>>()
+    };
+    worse.extend(of(Judgement::Worse));
+    let (better, unknown) = (of(Judgement::Better), of(Judgement::NoVerdict));
+    let some_same = rows.iter().any(|row| row.judgement == Some(Judgement::Same));
+    let is_single = rows.iter().all(|row| row.interval.is_none());
+    match () {
+        () if !worse.is_empty() => (Judgement::Worse, worse),
+        () if is_single && !unknown.is_empty() => (Judgement::NoVerdict, unknown),
+        () if !better.is_empty() => (Judgement::Better, better),
+        () if some_same => (Judgement::Same, Vec::new()),
+        () => (Judgement::NoVerdict, unknown),
+    }
+}
+
+/// Whether a count of this ought to be zero.
+fn is_loss(figure: &str) -> bool {
+    ["false_kills", "living.lost.reset"].contains(&figure)
+        || figure.starts_with("connections.failed.")
+        || figure.starts_with("living.lost.closed.")
+        || (figure.starts_with("deaths.") && figure.ends_with(".pending"))
+}
+
+/// What makes runs incomparable.
+fn differences(first: &Report, all: Vec<&Report>) -> Vec<String> {
     // What is off was not always a setting.
     let set = |report: &'_ Report, name: &str| {
         report.plan.get(name).filter(|&value| value != false && !value.is_null()).cloned()
     };
-    let settings = SETTINGS.iter().filter(|&&name| set(baseline, name) != set(run, name));
-    let mut all: Vec<_> = settings.map(|name| format!("the plans differ in {name}")).collect();
     let place = |report: &Report| (report.env.label(), report.env.cores, report.env.cpu.clone());
-    if place(baseline) != place(run) {
-        all.push("the machines differ".to_owned());
+    let differ = |is_other: &dyn Fn(&Report) -> bool| all.iter().any(|report| is_other(report));
+    let settings =
+        SETTINGS.iter().filter(|&&name| differ(&|report| set(report, name) != set(first, name)));
+    let mut found: Vec<_> = settings.map(|name| format!("the plans differ in {name}")).collect();
+    if differ(&|report| place(report) != place(first)) {
+        found.push("the machines differ".to_owned());
     }
-    all
-}
-
-fn is_new_loss(row: &Row) -> bool {
-    let counts = ["false_kills", "living.lost.reset"];
-    let matters = counts.contains(&row.figure.as_str())
-        || row.figure.starts_with("connections.failed.")
-        || row.figure.starts_with("living.lost.closed.")
-        || (row.figure.starts_with("deaths.") && row.figure.ends_with(".pending"));
-    matters && row.value.is_some_and(|n| n > 0.0) && row.baseline.unwrap_or(0.0) == 0.0
-}
-
-/// Times and costs of which a smaller one is better.
-fn is_beyond_noise(row: &Row) -> bool {
-    let costs = row.figure.starts_with("cost.") && row.figure.ends_with(".value");
-    let memory = row.figure.starts_with("memory.");
-    let percentile = row.figure.ends_with(".p50") || row.figure.ends_with(".p99");
-    let times = ["detection_ms", "reclaim_ms", "rtt_us", "latency_us", "connect_ms"];
-    let times = percentile && times.iter().any(|name| row.figure.contains(name));
-    (costs || memory || times) && row.ratio.is_some_and(|ratio| ratio > NOISE)
-}
-
-fn say(row: &Row) -> String {
-    format!("{}: {} after {}", row.figure, or_dash(row.value), or_dash(row.baseline))
+    found
 }
 
 impl Comparison {
+    /// Whether it is worse: in anything, or in one figure.
+    pub fn judged(&self, figure: Option<&str>) -> Judgement {
+        match figure {
+            None => self.judgement,
+            Some(_) if !self.comparable => Judgement::NoVerdict,
+            Some(figure) => {
+                let row = self.rows.iter().find(|row| row.figure == figure);
+                row.and_then(|row| row.judgement).unwrap_or(Judgement::NoVerdict)
+            }
+        }
+    }
+
     /// The rows that differ, as a table in Markdown, and what may be said.
     pub fn markdown(&self) -> String {
         let rows = self.rows.iter().filter(|row| row.value != row.baseline).map(|row| {
             let ratio = row.ratio.map_or_else(|| "–".into(), significant);
-            [format!("`{}`", row.figure), or_dash(row.baseline), or_dash(row.value), ratio]
+            let interval = row.interval.map_or_else(
+                || "–".into(),
+                |[low, high]| format!("{} to {}", significant(low), significant(high)),
+            );
+            let judgement = row.judgement.map_or("", Judgement::name).to_owned();
+            let figure = format!("`{}`", row.figure);
+            [figure, judgement, or_dash(row.baseline), or_dash(row.value), ratio, interval]
         });
         let rows: Vec<_> = rows.collect();
-        let mut text = table(&["figure", "baseline", "this run", "ratio"], 1, &rows);
-        let judgement = match self.judgement {
-            Judgement::NotWorse => format!(
-                "Not worse, as far as two runs can tell: they differ by up to {NOISE} without a cause."
-            ),
-            Judgement::Worse => "Worse:".to_owned(),
-            Judgement::NoVerdict => {
-                "No verdict: a single pair of runs cannot tell. Repeat both, in turns:".to_owned()
-            }
-        };
-        text.push_str(&format!("\n{judgement}\n"));
+        let columns = ["figure", "", "baseline", "this", "ratio", "interval"];
+        let mut text = table(&columns, 2, &rows);
+        text.push_str(&format!("\n{}\n", self.sentence()));
         for reason in &self.reasons {
             text.push_str(&format!("- {reason}\n"));
         }
         text
     }
+
+    /// What may be said, in a sentence.
+    pub fn sentence(&self) -> String {
+        let (runs, baseline) = (times(self.runs), times(self.baseline_runs));
+        match self.judgement {
+            Judgement::Better => format!("Better, {runs} beside {baseline}:"),
+            Judgement::Worse => format!("Worse, {runs} beside {baseline}:"),
+            Judgement::Same => format!(
+                "The same, as far as {runs} beside {baseline} can tell: single runs of one program \
+                 differ by up to {}, medians of several by {}, tails by more.",
+                Noise::USUAL.runs,
+                Noise::USUAL.medians
+            ),
+            Judgement::NoVerdict if !self.comparable => {
+                "No verdict: they cannot be compared.".into()
+            }
+            Judgement::NoVerdict => format!(
+                "No verdict: {runs} beside {baseline} cannot tell. Repeat both ({RUNS} times at \
+                 least, --repeat), in turns:"
+            ),
+        }
+    }
+}
+
+fn times(runs: usize) -> String {
+    if runs == 1 { "one run".into() } else { format!("{runs} runs") }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::sample_run::sample;
-    use super::*;
-    use crate::death::Death;
-
-    #[test]
-    fn a_run_is_not_worse_than_itself() {
-        let (report, _) = sample();
-        let comparison = compare(&report, &report);
-        assert_eq!(comparison.judgement, Judgement::NotWorse);
-        assert!(comparison.rows.iter().all(|row| row.ratio.is_none_or(|ratio| ratio == 1.0)));
-        assert!(comparison.rows.len() > 50);
-    }
-
-    #[test]
-    fn a_loss_that_was_not_there_before_is_worse() {
-        let (report, _) = sample();
-        let mut lossy = report.clone();
-        lossy.figures.false_kills = 1;
-        assert_eq!(compare(&report, &lossy).judgement, Judgement::Worse);
-        assert_eq!(compare(&lossy, &report).judgement, Judgement::NotWorse);
-        let mut pending = report.clone();
-        pending.figures.deaths.get_mut(&Death::Freeze).unwrap().pending = 3;
-        let comparison = compare(&report, &pending);
-        assert_eq!(comparison.reasons, ["deaths.freeze.pending: 3 after 0"]);
-        assert!(comparison.markdown().contains("Worse:\n- deaths.freeze.pending"));
-    }
-
-    #[test]
-    fn two_runs_cannot_settle_a_ratio() {
-        let (report, _) = sample();
-        let mut slower = report.clone();
-        let p99 = &mut slower.figures.deaths.get_mut(&Death::Freeze).unwrap().detection_ms.p99;
-        *p99 = p99.map(|ms| ms * 1.3);
-        assert_eq!(compare(&report, &slower).judgement, Judgement::NoVerdict);
-        assert_eq!(compare(&slower, &report).judgement, Judgement::NotWorse);
-    }
-
-    #[test]
-    fn other_plans_are_not_compared() {
-        let (report, _) = sample();
-        let mut other = report.clone();
-        other.plan.insert("connections".into(), 5.into());
-        let comparison = compare(&report, &other);
-        assert_eq!(comparison.judgement, Judgement::NoVerdict);
-        assert_eq!(comparison.reasons, ["the plans differ in connections"]);
-    }
-
-    #[test]
-    fn a_run_over_tls_is_not_compared_with_one_without_whether_that_says_so_or_is_older() {
-        let (plain, _) = sample();
-        let (mut secure, mut older) = (plain.clone(), plain.clone());
-        secure.plan.insert("tls".into(), true.into());
-        assert_eq!(compare(&plain, &secure).reasons, ["the plans differ in tls"]);
-        older.plan.remove("tls");
-        assert_eq!(compare(&older, &plain).judgement, Judgement::NotWorse);
-    }
-}
+mod tests;

@@ -1,7 +1,10 @@
 //! `report.html`: a page that needs nothing but itself, by day and by night, on a telephone and on
 //! a desk.
 
+mod beside;
 mod servers;
+
+pub use beside::beside;
 
 use super::number::{count, significant};
 use super::picture::{Curves, Picture, dark_rules};
@@ -13,6 +16,16 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 pub fn page(report: &Report, curves: &Curves) -> String {
     let title = title(report);
     let pictures = super::picture::all(report, curves);
+    let head = html! { p.finding { (report.finding) } (verdict(report)) };
+    let main = match report.servers.is_empty() {
+        true => one_server(report, &pictures),
+        false => servers::main(report, &pictures),
+    };
+    frame(&title, report, &head, &main)
+}
+
+/// A page that says of itself what it was made of.
+fn frame(title: &str, report: &Report, head: &Markup, main: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -27,16 +40,9 @@ pub fn page(report: &Report, curves: &Curves) -> String {
                 header {
                     p.kicker { "halfopen " (report.tool.version) " · " (report.started) }
                     h1 { (title) }
-                    p.finding { (report.finding) }
-                    (verdict(report))
+                    (head)
                 }
-                main {
-                    @if report.servers.is_empty() {
-                        (one_server(report, &pictures))
-                    } @else {
-                        (servers::main(report, &pictures))
-                    }
-                }
+                main { (main) }
                 footer { (footer()) }
             }
         }
@@ -115,14 +121,20 @@ fn figures(report: &Report, pictures: &[Picture]) -> Markup {
     html! {
         section {
             h2 { "Pictures (" (report.env.label()) ")" }
-            @for picture in pictures {
-                figure {
-                    div.wide { (PreEscaped(&picture.wide)) }
-                    div.narrow { (PreEscaped(&picture.narrow)) }
-                }
-            }
+            (drawn(pictures))
             @if !has_rtt && report.servers.is_empty() {
                 p.note { "No picture of round trips: fewer than 20 pings were answered." }
+            }
+        }
+    }
+}
+
+fn drawn(pictures: &[Picture]) -> Markup {
+    html! {
+        @for picture in pictures {
+            figure {
+                div.wide { (PreEscaped(&picture.wide)) }
+                div.narrow { (PreEscaped(&picture.narrow)) }
             }
         }
     }

@@ -7,15 +7,15 @@
 mod axis;
 mod canvas;
 mod choice;
+mod percentiles;
 mod servers;
 
 use super::hgrm::Row;
-use super::number::{count, millis, significant};
+use super::number::{count, significant};
 use super::prediction::Prediction;
 use super::schema::{DeathBlock, PredictedBlock, Report, ZombiePoint};
 use crate::death::Death;
 use crate::plan::ServerPing;
-use crate::stats::{SAMPLES_BEYOND, Summary};
 use axis::Axis;
 use canvas::{Area, BLUE, Canvas, Drawn, Entry, GREY, ORANGE, Size, series_color};
 use plotters::prelude::*;
@@ -25,6 +25,7 @@ use std::time::Duration;
 
 pub use canvas::dark_rules;
 pub use choice::choice;
+pub use percentiles::overlays;
 
 /// The rows of each `.hgrm` file of a run, by its name without the ending.
 pub type Curves = BTreeMap<String, Vec<Row>>;
@@ -56,8 +57,13 @@ pub fn all(report: &Report, curves: &Curves) -> Vec<Picture> {
     if !report.servers.is_empty() {
         return servers::all(report, curves);
     }
-    let pictures =
-        [rtt(report, curves), detection(report, curves), zombies(report), timeline(report)];
+    let pictures = [
+        percentiles::rtt(report, curves),
+        percentiles::latency(report, curves),
+        detection(report, curves),
+        zombies(report),
+        timeline(report),
+    ];
     pictures.into_iter().flatten().collect()
 }
 
@@ -70,67 +76,6 @@ fn picture(
     let draw = |size| Canvas { size, title: &title, legend }.draw(|area| paint(area, size));
     let (wide, narrow) = (draw(Size::Wide), draw(Size::Narrow));
     Picture { name: name.into(), title, wide, narrow }
-}
-
-/// Where a quantile stands on HdrHistogram's axis: 90 % at 1, 99 % at 2, 99.9 % at 3.
-fn nines(quantile: f64) -> f64 {
-    -(1.0 - quantile).log10()
-}
-
-/// `nines` read backwards, as a label.
-fn percent_label(nines: f64) -> String {
-    match nines.round() as i32 {
-        0 => "0 %".into(),
-        1 => "90 %".into(),
-        n => format!("99{}{} %", if n > 2 { "." } else { "" }, "9".repeat((n - 2).max(0) as usize)),
-    }
-}
-
-fn rtt(report: &Report, curves: &Curves) -> Option<Picture> {
-    let pings = &report.figures.pings;
-    let client = pings.client.as_ref().map(|client| client.rtt_us).filter(|rtt| rtt.count > 0);
-    let server_curve = if client.is_some() { "ping-rtt-server" } else { "ping-rtt" };
-    let lines = [
-        ("client's ping", "ping-rtt", client, BLUE),
-        ("server's ping", server_curve, pings.server.rtt_us, ORANGE),
-    ];
-    let lines = lines.into_iter().filter_map(|(who, curve, summary, color)| {
-        let summary = summary?;
-        let points = tail_curve(curves.get(curve)?, summary.count);
-        (points.len() > 1).then(|| (Entry::line(rtt_label(who, &summary), color), points))
-    });
-    let (legend, lines): (Vec<_>, Vec<_>) = lines.unzip();
-    if lines.is_empty() {
-        return None;
-    }
-    let values = || lines.iter().flatten().map(|point: &(f64, f64)| point.1);
-    let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
-    let deep = lines.iter().flatten().map(|point| point.0).fold(0.0, f64::max);
-    let title = format!("Round trip of a ping, by percentile ({})", report.env.label());
-    Some(picture("rtt", title, &legend, |area, size| {
-        let ticks = (0..=deep.floor() as i32).map(f64::from).collect();
-        let percentiles = Axis::marked(0.0..deep, ticks);
-        let times = Axis::log(low / 1.25..high * 1.25);
-        let mut chart = size.chart(area).build_cartesian_2d(percentiles, times)?;
-        size.mesh(&mut chart, "percentile", &|x| percent_label(*x), "", &|y| millis(*y))?;
-        for (line, entry) in lines.iter().zip(&legend) {
-            chart
-                .draw_series(LineSeries::new(line.iter().copied(), entry.color.stroke_width(2)))?;
-        }
-        Ok(())
-    }))
-}
-
-fn rtt_label(who: &str, summary: &Summary) -> String {
-    let max = summary.max.map_or(String::new(), |us| format!(", max {}", millis(us / 1e3)));
-    format!("{who}, n = {}{max}", count(summary.count))
-}
-
-/// The part of a curve that enough samples support.
-fn tail_curve(rows: &[Row], samples: u64) -> Vec<(f64, f64)> {
-    let deepest = 1.0 - SAMPLES_BEYOND / samples as f64;
-    let supported = rows.iter().filter(|row| row.quantile <= deepest && row.value > 0.0);
-    supported.map(|row| (nines(row.quantile), row.value)).collect()
 }
 
 fn detection(report: &Report, curves: &Curves) -> Option<Picture> {
@@ -324,20 +269,6 @@ fn timeline(report: &Report) -> Option<Picture> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_axis_counts_nines() {
-        assert!((nines(0.999) - 3.0).abs() < 1e-9);
-        let labels: Vec<_> = (0..=4).map(|n| percent_label(f64::from(n))).collect();
-        assert_eq!(labels, ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
-    }
-
-    #[test]
-    fn a_curve_ends_where_its_samples_do() {
-        let rows =
-            [0.0, 0.5, 0.99, 0.995, 1.0].map(|quantile| Row { value: 1.0, quantile, count: 0 });
-        assert_eq!(tail_curve(&rows, 1000).len(), 3);
-    }
 
     #[test]
     fn the_share_found_is_of_all_who_died() {

@@ -7,7 +7,7 @@ use crate::death::Death;
 use crate::observer::{RESOLUTION, Sighting};
 use crate::pacing::{Arrivals, Share};
 use crate::plan::{
-    Between, Expect, Kill, KillAt, KillTimes, MessageKind, Plan, Script, ServerPing, Watch,
+    Between, Expect, Fault, Kill, KillAt, KillTimes, MessageKind, Plan, Script, ServerPing, Watch,
 };
 use crate::record::{Tally, Victim};
 use crate::sample::proc::{Carried, MachineTicks, Memory, TcpCounters};
@@ -163,6 +163,7 @@ fn plan() -> Plan {
         shards: 1,
         cpus: vec![1],
         seed: 1,
+        fault: Fault::NONE,
     }
 }
 

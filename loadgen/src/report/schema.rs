@@ -95,6 +95,13 @@ pub struct Tool {
     pub git: Option<String>,
 }
 
+impl Tool {
+    /// This version, built from that commit.
+    pub fn of(git: Option<String>) -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").into(), git }
+    }
+}
+
 /// Where a run took place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Env {

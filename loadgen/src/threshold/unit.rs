@@ -43,6 +43,19 @@ impl Unit {
         }
     }
 
+    /// As it is written behind a number.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Time(MICROSECOND) => "µs",
+            Self::Time(MILLISECOND) => "ms",
+            Self::Time(_) => "s",
+            Self::Bytes => "B",
+            Self::Percent => "%",
+            Self::PerSecond => "/s",
+            Self::Plain => "",
+        }
+    }
+
     /// A value in this unit; none if it is of another kind.
     pub(super) fn parse(self, text: &str) -> Option<f64> {
         let end = text.find(|c: char| c.is_alphabetic() || c == '%' || c == '/');

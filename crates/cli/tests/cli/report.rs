@@ -34,16 +34,55 @@ fn a_report_is_shown_in_every_format_and_beside_another() {
 
     let beside = run(&["report", one, "--baseline", one, "--format=md", "--fail-if=worse"]);
     assert_eq!(beside.status, Some(0), "{beside:?}");
-    assert!(beside.out.contains("Beside the baseline"), "{beside:?}");
+    assert!(beside.out.contains("beside the baseline"), "{beside:?}");
 
     let missed = run(&["report", one, "--format=csv", "--fail-if=connections.opened < 11"]);
     assert_eq!(missed.status, Some(3), "{missed:?}");
     assert_eq!(run(&["report", one, "--fail-if=connections.opened > 11"]).status, Some(0));
 
+    let page = run(&["report", one, other]);
+    assert!(page.out.contains("2 runs beside each other"), "{page:?}");
+    let into = tempfile::tempdir().unwrap();
+    let kept = ["report", one, "--baseline", other, "--out", into.path().to_str().unwrap()];
+    let kept = run(&kept).out;
+    assert!(kept.trim_end().ends_with("-comparison/comparison.html"), "{kept}");
+    assert!(fs::read_to_string(kept.trim_end()).unwrap().contains("beside the baseline"));
+    let trend = run(&["report", one, other, "--format=trend"]).document();
+    let point =
+        trend.as_array().unwrap().iter().find(|p| p["name"] == "connections.connect_ms.p50");
+    assert_eq!(point.map(|point| &point["unit"]), None, "ten connections have no median");
+    assert!(!trend.as_array().unwrap().is_empty(), "{trend}");
+
     lose_one(Path::new(other));
     let worse = run(&["report", other, "--baseline", one, "--format=csv", "--fail-if=worse"]);
     assert_eq!(worse.status, Some(3), "{worse:?}");
     assert!(worse.err.contains("false_kills"), "{worse:?}");
+}
+
+#[test]
+fn figures_have_names_and_one_of_them_can_be_what_must_not_be_worse() {
+    let list = run(&["report", "--list-metrics"]);
+    assert_eq!(list.status, Some(0), "{list:?}");
+    let line = list.out.lines().find(|line| line.starts_with("pings.client.rtt_us.p99 "));
+    let words: Vec<_> = line.unwrap().split_whitespace().collect();
+    assert_eq!(words, ["pings.client.rtt_us.p99", "µs", "less"]);
+    assert!(list.out.lines().all(|line| line.chars().count() <= 80), "{list:?}");
+    let all = run(&["report", "--list-metrics", "--json"]).document();
+    assert_eq!(all.as_array().unwrap().len(), list.out.lines().count() - 1);
+
+    let measured = concat!(env!("CARGO_MANIFEST_DIR"), "/../../results/2026-11-30-million");
+    let beside = |limit: &str| {
+        run(&["report", measured, "--baseline", measured, "--format=csv", "--fail-if", limit])
+    };
+    assert_eq!(beside("worse:pings.server.rtt_us.p50").status, Some(0));
+    // Asked for, even a count is judged: less of it is better.
+    assert_eq!(beside("worse:connections.opened").status, Some(0));
+    assert_eq!(beside("worse:messages.latency_us.p50").status, Some(4));
+    let unknown = beside("worse:pings.rtt");
+    assert_eq!(unknown.status, Some(2), "{unknown:?}");
+    assert!(unknown.err.contains("--list-metrics"), "{unknown:?}");
+    let alone = run(&["report", measured, "--fail-if=worse"]);
+    assert_eq!(alone.status, Some(2), "{alone:?}");
 }
 
 /// As if a living connection had been lost to the heartbeat.
