@@ -1,6 +1,7 @@
 //! The load generator: opens many connections to any WebSocket server, kills some of them in every
 //! way that a peer can die, and measures what heartbeats cost and how soon the dead are found.
 
+pub mod calibrate;
 mod chance;
 pub mod death;
 pub mod observer;

@@ -1,5 +1,6 @@
 //! What a run is to do.
 
+mod fault;
 mod headers;
 mod herd;
 mod place;
@@ -8,6 +9,7 @@ mod script;
 mod secure;
 mod size;
 
+pub use fault::{Fault, Stall};
 pub use headers::{Header, is_secret};
 pub use herd::{Backoff, Herd};
 pub use resolve::{Amount, Asked, PlanError, raise_descriptor_limit, resolve};
@@ -104,6 +106,9 @@ pub struct Plan {
     pub cpus: Vec<usize>,
     /// Seeds every random choice.
     pub seed: u64,
+    /// What it does wrong, on purpose.
+    #[serde(default)]
+    pub fault: Fault,
 }
 
 impl Plan {

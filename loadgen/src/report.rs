@@ -30,6 +30,7 @@ pub mod slices;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod trend;
 mod zombies;
 
 pub use doubts::CLIENT_SATURATED;
@@ -70,7 +71,7 @@ pub fn build(input: &Input<'_>) -> (Report, Histograms) {
     let since_began = |at: Instant| at.saturating_since(input.began).as_secs_f64();
     let mut report = Report {
         schema: SCHEMA.into(),
-        tool: Tool { version: env!("CARGO_PKG_VERSION").into(), git: input.git.clone() },
+        tool: Tool::of(input.git.clone()),
         argv: input.argv.clone(),
         plan: plan::settings(input),
         env: Env::here(is_loopback(input)),

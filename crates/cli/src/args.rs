@@ -3,6 +3,7 @@
 //! Values become types here ([`crate::units`]); what depends on several flags together is decided
 //! by the command that they belong to.
 
+mod calibrate;
 mod deaths;
 mod expand;
 mod foreign;
@@ -15,6 +16,7 @@ mod shapes;
 mod trust;
 mod tune;
 
+pub(crate) use calibrate::{Calibrate, Reference};
 pub(crate) use deaths::{DeathFlags, Revival, kills};
 pub(crate) use expand::expand;
 pub(crate) use foreign::{Foreign, ForeignFlags, with_port};
@@ -93,11 +95,22 @@ pub(crate) enum Command {
     /// cores, detection, zombies and false kills; one that is recommended; and how servers and
     /// proxies spell it. Nothing is measured, but with --verify.
     Tune(Tune),
+    /// Is the load generator to be trusted here?
+    ///
+    /// Measures a reference server whose answers are late by known times, which that server writes
+    /// down itself, at several rates, and puts the percentiles that a report would publish beside
+    /// the record: they have to agree within 1 % or 50 µs. In one more run the generator is made to
+    /// stall, which has to show in latency and not in service time. Exits 3 if it is not to be
+    /// trusted. Wants two cores.
+    Calibrate(Calibrate),
+    /// What `calibrate` starts.
+    #[command(hide = true)]
+    Reference(Reference),
     /// Show, convert and compare the reports of earlier runs
     ///
-    /// Prints a report in another format. With --baseline it is put beside another run. A page
-    /// (html) is printed if stdout is no terminal and there is one folder; else each is written
-    /// anew into its folder.
+    /// Prints a report in another format. Several runs are laid over each other; with --baseline
+    /// they are judged beside others, figure by figure: better, same, worse, or no verdict. The page
+    /// of one run is written anew into its folder if stdout is a terminal, and else printed.
     Report(Report),
     /// Tell what this machine allows, and how to allow more
     ///
@@ -243,8 +256,9 @@ pub(crate) struct Load {
     pub driver: DriverKind,
     /// Do one of several equal parts of all this, as 1/4; other processes do the others
     ///
-    /// `halfopen report` puts the runs of all slices together.
-    #[arg(long, value_name = "PART/PARTS", default_value = "1/1")]
+    /// `halfopen report` puts the runs of all slices together. job/4: in an indexed Job of
+    /// Kubernetes, the part of this pod (JOB_COMPLETION_INDEX).
+    #[arg(long, value_name = "PART/PARTS", default_value = "1/1", value_parser = slice)]
     pub slice: Share,
     /// Threads, or auto
     #[arg(long, value_name = "COUNT", default_value = "auto", value_parser = shards)]
@@ -280,6 +294,9 @@ pub(crate) struct Load {
     #[arg(long, value_name = "TIME/TIME", help_heading = "Server", value_parser = heartbeat)]
     pub server_ping: Option<Heartbeat>,
 
+    /// Where /metrics tells Prometheus of the run while it goes on; nowhere if not given
+    #[arg(long, value_name = "ADDR", help_heading = "Output", value_parser = serve::address)]
+    pub admin: Option<SocketAddr>,
     /// The folder in which the run makes one of its own
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
@@ -299,16 +316,23 @@ pub(crate) struct Load {
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// Folders of runs, each with a report.json
-    #[arg(value_name = "DIR", required = true)]
+    #[arg(value_name = "DIR", required_unless_present = "list_metrics")]
     pub dirs: Vec<PathBuf>,
-    /// Put the slices of one plan together in this folder
+    /// The folder in which slices of a plan that are put together, or a page of several runs, get
+    /// one of their own
     ///
     /// Runs that did a part of their plan each (--slice) are shown as the one run that they are.
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// The run to compare with
-    #[arg(long, value_name = "DIR")]
-    pub baseline: Option<PathBuf>,
+    /// The runs to compare with: of each side three at the least, for a verdict (lab --repeat)
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub baseline: Vec<PathBuf>,
+    /// Compare runs of other machines and of other plans all the same
+    #[arg(long, requires = "baseline")]
+    pub anyway: bool,
+    /// Print the names of all figures, for --fail-if: which way is better, and in what it is counted
+    #[arg(long)]
+    pub list_metrics: bool,
     /// How to print it
     #[arg(long, value_name = "FORMAT", default_value = "html")]
     pub format: Format,
@@ -327,6 +351,8 @@ pub(crate) enum Format {
     Json,
     /// One line a figure.
     Csv,
+    /// What tools that draw figures over time want: name, unit, value, range.
+    Trend,
 }
 
 /// What must hold, or else the exit status is 3.
@@ -366,6 +392,20 @@ fn heartbeat(text: &str) -> Result<Heartbeat, String> {
         text.split_once('/').ok_or("allowed are interval/timeout, such as 20s/20s, or off")?;
     Ok(Heartbeat(Some((positive_duration(interval)?, positive_duration(timeout)?))))
 }
+
+/// A part of a plan; in an indexed Job of Kubernetes the number of the part is that of the pod.
+fn slice(text: &str) -> Result<Share, String> {
+    let share = |text: &str| text.parse::<Share>();
+    let Some(parts) = text.strip_prefix("job/") else { return share(text) };
+    let index = std::env::var(JOB_INDEX).ok().and_then(|index| index.parse::<u32>().ok());
+    let part = index.and_then(|index| index.checked_add(1));
+    let part =
+        part.ok_or(format!("job wants a number in {JOB_INDEX}, as pods of a Job have it"))?;
+    share(&format!("{part}/{parts}"))
+}
+
+/// Where Kubernetes tells a pod its number, from 0 on.
+const JOB_INDEX: &str = "JOB_COMPLETION_INDEX";
 
 /// A token of RFC 9110 §5.6.2, as subprotocols are.
 pub(crate) fn token(text: &str) -> Result<String, String> {

@@ -2,14 +2,16 @@
 
 mod servers;
 
+use crate::admin::load::Running;
 use crate::args::{Lab, LimitFlags, Policy, TcpFlags, kills};
 use crate::child::ServerProcess;
 use crate::choice::{choose, impatience};
+use crate::cores::{cpu_list, own_cores, share_cores};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::identity::Identity;
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
-use crate::measure::{Job, Measured, hopeless, measure, plan_error};
+use crate::measure::{Job, Measured, SAMPLE_EVERY, hopeless, measure, plan_error};
 use crate::publish::{Place, check_out, print, publish, thresholds, worse};
 use crate::screen::Screen;
 use crate::serve::ping_words;
@@ -83,6 +85,8 @@ fn once(
         driver: lab.load_driver,
         server_pids: vec![server.pid()],
         hiccups: true,
+        sample_every: SAMPLE_EVERY,
+        running: Running::default(),
     };
     let settings = lab.settings(flags, &server);
     let mut measured = measure(job, screen, interrupt, || server.died())?;
@@ -344,25 +348,6 @@ fn limits(limits: &LimitFlags, connections: u32) -> Vec<String> {
     flags
 }
 
-/// The cores that this process may use.
-fn own_cores() -> Vec<usize> {
-    let set = rustix::thread::sched_getaffinity(None).unwrap_or_default();
-    (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect()
-}
-
-/// One half for the server, one for the load; nothing where there is but one core.
-fn share_cores(cores: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    if cores.len() < 2 {
-        return (Vec::new(), Vec::new());
-    }
-    let (server, load) = cores.split_at(cores.len() / 2);
-    (server.to_vec(), load.to_vec())
-}
-
-fn cpu_list(cpus: &[usize]) -> String {
-    cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
-}
-
 const USUAL: Defaults = Defaults {
     connections: 10_000,
     interval: Duration::from_secs(5),
@@ -398,12 +383,5 @@ mod tests {
         }
         assert_eq!(USUAL.kills(10_000)[0], (Death::Blackhole, Amount::Count(1_000)));
         assert_eq!(QUICK.kills(2_000)[4], (Death::Close, Amount::Count(200)));
-    }
-
-    #[test]
-    fn server_and_load_share_no_core() {
-        assert_eq!(share_cores(&[0]), (vec![], vec![]));
-        assert_eq!(share_cores(&[0, 1]), (vec![0], vec![1]));
-        assert_eq!(share_cores(&[2, 3, 6]), (vec![2], vec![3, 6]));
     }
 }

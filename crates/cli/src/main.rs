@@ -1,5 +1,5 @@
-//! The one binary: `demo`, `lab`, `load`, `probe`, `serve`, `tune`, `report`,
-//! `doctor`.
+//! The one binary: `demo`, `lab`, `load`, `probe`, `serve`, `calibrate`, `tune`,
+//! `report`, `doctor`.
 //!
 //! Here the command line becomes a plan or a configuration, progress and findings become words,
 //! and every failure becomes a cause, a next step and an exit status. What is measured, and how,
@@ -8,8 +8,11 @@
 mod admin;
 mod args;
 mod argv;
+mod calibrate;
 mod child;
 mod choice;
+mod cores;
+mod dashboard;
 mod demo;
 mod doctor;
 mod exit;
@@ -60,11 +63,13 @@ fn main() -> ExitCode {
         Err(exit) => return exit.into(),
     };
     let outcome = match &cli.command {
+        Command::Calibrate(flags) => calibrate::run(flags, cli.json, cli.quiet),
         Command::Demo(flags) => demo::run(flags, cli.json, cli.quiet),
         Command::Doctor => doctor::run(cli.json),
         Command::Lab(flags) => lab::run(flags, cli.json, cli.quiet),
         Command::Load(flags) => load::run(flags, cli.json, cli.quiet),
         Command::Probe(flags) => probe::run(flags, cli.json, cli.quiet),
+        Command::Reference(flags) => calibrate::reference::run(flags),
         Command::Report(flags) => report::run(flags, cli.json, cli.quiet),
         Command::Serve(flags) => serve::run(flags, cli.json, cli.quiet),
         Command::Tune(flags) => tune::run(flags, cli.json, cli.quiet),

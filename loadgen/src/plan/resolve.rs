@@ -3,8 +3,8 @@
 
 use super::place::Place;
 use super::{
-    Between, Expect, Header, Herd, Kill, KillAt, KillTimes, MessageKind, Plan, Script, Secure,
-    ServerPing, Size, Watch,
+    Between, Expect, Fault, Header, Herd, Kill, KillAt, KillTimes, MessageKind, Plan, Script,
+    Secure, ServerPing, Size, Watch,
 };
 use crate::death::Death;
 use crate::pacing::{Arrivals, Rate, Share};
@@ -103,6 +103,8 @@ pub struct Asked {
     pub cpus: Vec<usize>,
     /// Seeds every random choice.
     pub seed: u64,
+    /// What is done wrong, on purpose.
+    pub fault: Fault,
 }
 
 /// How many of all connections.
@@ -152,6 +154,7 @@ impl Asked {
             shards: None,
             cpus: Vec::new(),
             seed: 1,
+            fault: Fault::NONE,
         }
     }
 }
@@ -272,6 +275,7 @@ pub fn resolve(asked: &Asked) -> Result<Plan, PlanError> {
         shards: choose_shards(asked, &limits)?,
         cpus: asked.cpus.clone(),
         seed: asked.seed,
+        fault: asked.fault,
     };
     // Once for all connections, so that none can fail by it.
     plan.with_request(0, [0; 16], |request| request.encode(&mut BytesMut::new()))

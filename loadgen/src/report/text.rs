@@ -58,7 +58,7 @@ fn limits(report: &Report) -> String {
 }
 
 /// The first `words` columns are words, the others numbers.
-pub(super) fn table<R: AsRef<[String]>>(columns: &[&str], words: usize, rows: &[R]) -> String {
+pub(crate) fn table<R: AsRef<[String]>>(columns: &[&str], words: usize, rows: &[R]) -> String {
     let mut text = format!("| {} |\n|", columns.join(" | "));
     for i in 0..columns.len() {
         text.push_str(if i < words { "---|" } else { "---:|" });

@@ -6,7 +6,7 @@ use super::Swarm;
 use super::closed_loop::ClosedLoop;
 use super::line::Line;
 use crate::pacing::Pace;
-use crate::plan::{Expect, Size};
+use crate::plan::{Expect, Size, Stall};
 use halfopen_driver::Op;
 use halfopen_wheel::Instant;
 
@@ -18,6 +18,8 @@ const STAMP: usize = 16;
 #[derive(Debug)]
 pub(super) struct Traffic {
     pace: Option<Pace>,
+    /// When nothing is sent, from the first message on.
+    stall: Option<(Instant, Stall)>,
     /// Whose turn it is, among the living.
     turn: usize,
     pub(super) closed_loop: Option<ClosedLoop>,
@@ -32,6 +34,7 @@ impl Traffic {
         let text = "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(size.max());
         Self {
             pace: None,
+            stall: None,
             turn: 0,
             closed_loop: None,
             size: size.clone(),
@@ -41,7 +44,14 @@ impl Traffic {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        self.pace.as_ref()?.due()
+        let due = self.pace.as_ref()?.due()?;
+        Some(self.stall.map_or(due, |(from, stall)| stall.put_off(from, due)))
+    }
+
+    /// The moment at which the next message was to be sent, if that is over and nothing holds it up.
+    fn take(&mut self, now: Instant) -> Option<Instant> {
+        self.due().filter(|&due| due <= now)?;
+        self.pace.as_mut()?.take(now).map(|(_, intended)| intended)
     }
 
     pub(super) fn end(&mut self) {
@@ -73,6 +83,7 @@ impl Swarm {
     pub(super) fn begin_traffic(&mut self, from: Instant) {
         let plan = &self.plan;
         self.traffic.closed_loop = plan.window.map(ClosedLoop::new);
+        self.traffic.stall = plan.fault.stall.map(|stall| (from, stall));
         self.traffic.pace = plan.message_rate.as_ref().map(|rate| {
             let series = (plan.arrivals, plan.seed);
             Pace::shaped(from, (rate, plan.duration), series, self.share)
@@ -81,8 +92,7 @@ impl Swarm {
 
     pub(super) fn send_the_due(&mut self, now: Instant, ops: &mut Vec<Op>) {
         for _ in 0..PIECES {
-            let taken = self.traffic.pace.as_mut().and_then(|pace| pace.take(now));
-            let Some((_, intended)) = taken else { return };
+            let Some(intended) = self.traffic.take(now) else { return };
             if !self.queue_message(now, intended, ops) {
                 self.ledger.tally.messages_skipped += 1;
             }
@@ -93,6 +103,7 @@ impl Swarm {
         if self.living.is_empty() {
             return false;
         }
+        self.plan.fault.nap.into_iter().for_each(std::thread::sleep);
         self.traffic.turn = (self.traffic.turn + 1) % self.living.len();
         let index = self.living[self.traffic.turn] as usize;
         let queued = self.lines.push(&mut self.conns[index].line, intended);

@@ -77,7 +77,7 @@ pub(crate) enum Revival {
 }
 
 /// A time, or two with dots between them.
-fn between(text: &str) -> Result<Between, String> {
+pub(super) fn between(text: &str) -> Result<Between, String> {
     let Some((from, to)) = text.split_once("..") else {
         return duration(text).map(Between::always);
     };

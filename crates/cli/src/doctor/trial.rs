@@ -2,9 +2,10 @@
 
 use super::Finding;
 use super::process::{ADMIN, DESCRIPTORS, LOCKED_MEMORY};
+use crate::admin::load::Running;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
-use crate::measure::{Job, Measured, measure};
+use crate::measure::{Job, Measured, SAMPLE_EVERY, measure};
 use crate::screen::Screen;
 use halfopen_loadgen::death::Death;
 use halfopen_loadgen::plan::{Amount, Asked, KillAt, ServerPing, Watch, resolve};
@@ -89,6 +90,8 @@ fn try_deaths() -> Result<Measured, Failure> {
         driver: DriverKind::Auto,
         server_pids: Vec::new(),
         hiccups: false,
+        sample_every: SAMPLE_EVERY,
+        running: Running::default(),
     };
     let measured = measure(job, &mut Screen::new(true), &Interrupt::none(), || None);
     server.handle().stop();

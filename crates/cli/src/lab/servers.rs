@@ -4,6 +4,7 @@
 //! server that fails drops out, and the others go on.
 
 use super::Resolved;
+use crate::admin::load::Running;
 use crate::args::{Foreign, Lab, with_port};
 use crate::argv::line;
 use crate::exit::{Exit, Failure, Outcome};
@@ -11,7 +12,7 @@ use crate::foreign::{ForeignServer, Wait, free_port};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
 use crate::leftovers;
-use crate::measure::{Job, hopeless, measure, plan_error, waits_blindly};
+use crate::measure::{Job, SAMPLE_EVERY, hopeless, measure, plan_error, waits_blindly};
 use crate::publish::{check_out, print, tell, thresholds};
 use crate::screen::Screen;
 use halfopen_loadgen::plan::{Plan, resolve};
@@ -163,7 +164,14 @@ impl Turns<'_> {
         if wait == Wait::Interrupted {
             return Ok(None);
         }
-        let job = Job { plan, driver, server_pids: vec![process.pid()], hiccups: true };
+        let job = Job {
+            plan,
+            driver,
+            server_pids: vec![process.pid()],
+            hiccups: true,
+            sample_every: SAMPLE_EVERY,
+            running: Running::default(),
+        };
         let mut measured = measure(job, &mut self.screen, self.interrupt, || process.died())?;
         let failure = measured.server_died.take().or_else(|| hopeless(&measured.outcome));
         let known = Known {

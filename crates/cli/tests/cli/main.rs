@@ -1,6 +1,7 @@
 //! The binary as its users see it: exit status, words, files.
 
 mod admin;
+mod calibrate;
 mod demo;
 mod doctor;
 mod exposition;
@@ -8,6 +9,7 @@ mod flow;
 mod lab;
 mod load;
 mod log;
+mod manual;
 mod namespace;
 mod operations;
 mod plan;
@@ -19,6 +21,7 @@ mod report;
 mod serve;
 mod servers;
 mod stopped;
+mod terminal;
 mod text_heartbeats;
 mod tls;
 mod tune;

@@ -9,7 +9,7 @@ fn wrong_use_exits_2_and_says_what_is_allowed() {
         (&["tune"], "--detect"),
         (&["tune", "-c", "3M", "--detect", "60s:median"], "allowed are max and mean"),
         (&["tune", "-c", "3M", "--detect", "60s", "--behind", "wall"], "allowed are nginx alb"),
-        (&["calibrate"], "not there yet"),
+        (&["calibrate", "--delay=50ms..2ms"], "a range goes from the lesser to the greater"),
         (&["lab", "--server", "x"], "allowed is NAME=COMMAND"),
         (&["lab", "--server", "a b=y"], "allowed is NAME=COMMAND"),
         (&["lab", "--server", "x=y", "x=z"], "two servers are called 'x'"),
