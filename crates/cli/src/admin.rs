@@ -1,24 +1,26 @@
-//! `--admin`: what operators and their programs ask of a running server, over plain HTTP.
+//! `--admin`: what operators and their programs ask of a running server or load, over plain HTTP.
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/metrics` | what the server counts, as Prometheus reads it |
+//! | `/metrics` | what is counted, as Prometheus reads it |
 //! | `/livez` | 200, while the process can answer at all |
 //! | `/readyz` | 200 while new connections are welcome; 503 before it listens, and while it drains |
 //!
 //! Two threads, whatever comes: [`desk`] holds all visitors, a bounded number of them for a bounded
-//! time, and never waits for anyone; [`scrape`] waits for the shards, for half a second at the most.
+//! time, and never waits for anyone; [`scrape`] makes the page, and waits for a server's shards, for
+//! half a second at the most.
 
 mod desk;
+pub(crate) mod load;
 mod process;
 mod request;
 mod scrape;
+pub(crate) mod server;
 mod visitor;
 
 use crate::exit::Failure;
 use desk::Desk;
-use halfopen_server::Heartbeat;
-use halfopen_server::metrics::Monitor;
+use halfopen_server::metrics::Exposition;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
@@ -32,14 +34,6 @@ use std::thread;
 pub(crate) struct Admin {
     addr: SocketAddr,
     board: Arc<Board>,
-}
-
-/// What is told of a server beside what it counts.
-pub(crate) struct About {
-    /// What runs it.
-    pub driver: &'static str,
-    /// Its heartbeat, if it has one.
-    pub heartbeat: Option<Heartbeat>,
 }
 
 /// What the threads tell each other.
@@ -90,16 +84,19 @@ impl Admin {
         self.addr
     }
 
-    /// The server listens; `monitor` reads its shards.
+    /// There is something to tell from now on: `fill` writes it, on a thread of its own.
     ///
     /// # Errors
     /// The kernel has no thread to give.
-    pub(crate) fn ready(&self, monitor: Monitor, about: About) -> Result<(), Failure> {
+    pub(crate) fn ready(
+        &self,
+        fill: impl FnMut(&mut Exposition) + Send + 'static,
+    ) -> Result<(), Failure> {
         let (scraper, asked) = sync_channel(1);
         let board = self.board.clone();
         thread::Builder::new()
             .name("scrape".into())
-            .spawn(move || scrape::run(monitor, &about, &asked, &board))
+            .spawn(move || scrape::run(fill, &asked, &board))
             .map_err(|error| refused(self.addr, &error))?;
         let _ = self.board.scraper.set(scraper);
         self.board.enter(Stage::Ready);

@@ -1,26 +1,44 @@
 //! What is shown of a run while it goes on.
 
-use crate::screen::Progress as Shown;
+use crate::dashboard::{Dashboard, Now};
+use crate::screen::{Progress as Shown, Screen};
 use halfopen_loadgen::plan::Plan;
 use halfopen_loadgen::report::number::count;
 use halfopen_loadgen::run::{Phase, Progress};
 use halfopen_loadgen::swarm::Snapshot;
 
-/// How far a run is, in words; `found` are the victims detected and reclaimed.
-pub(crate) fn progress(plan: &Plan, run: &Progress, found: Option<(usize, usize)>) -> Shown {
+/// Shows how far a run is; `found` are the victims detected and reclaimed.
+pub(crate) fn show(
+    screen: &mut Screen,
+    board: &mut Dashboard,
+    plan: &Plan,
+    run: &Progress,
+    found: Option<(usize, usize)>,
+) {
     let shown = run.snapshot();
-    let mut lines = vec![("connections", connections(plan, &shown))];
-    if is_pinged(plan, &shown) {
+    let words = words(plan, run, &shown, found);
+    if !screen.has_room() {
+        return screen.show(&words);
+    }
+    board.look(run, &shown);
+    let (phase, wanted) = (words.phase.clone(), plan.own_connections().into());
+    let now = Now { phase, wanted, shown: &shown, found };
+    screen.show_drawn(&words, |width| board.lines(&now, width));
+}
+
+fn words(plan: &Plan, run: &Progress, shown: &Snapshot, found: Option<(usize, usize)>) -> Shown {
+    let mut lines = vec![("connections", connections(plan, shown))];
+    if is_pinged(plan, shown) {
         let (seen, answered) = (count(shown.pings_seen), count(shown.pings_answered));
         lines.push(("server's pings", format!("{seen} seen, {answered} answered")));
     }
     if plan.message_rate.is_some() || plan.window.is_some() {
-        lines.push(("messages", messages(&shown)));
+        lines.push(("messages", messages(shown)));
     }
     if shown.killed > 0 {
-        lines.push(("dead", dead(&shown, found)));
+        lines.push(("dead", dead(shown, found)));
     }
-    Shown { phase: phase(plan, run.phase(), &shown), lines }
+    Shown { phase: phase(plan, run.phase(), shown), lines }
 }
 
 fn phase(plan: &Plan, phase: Phase, shown: &Snapshot) -> String {

@@ -1,11 +1,15 @@
 //! `load`: many connections to any WebSocket server.
 
+use crate::admin::Admin;
+use crate::admin::load::{Running, page};
 use crate::args::{Load, Revival, kills};
 use crate::choice::choose;
 use crate::exit::{Failure, Outcome};
 use crate::input::{Known, report};
 use crate::interrupt::Interrupt;
-use crate::measure::{Job, Measured, hopeless, measure, plan_error, sees_no_server, waits_blindly};
+use crate::measure::{
+    Job, Measured, SAMPLE_EVERY, hopeless, measure, plan_error, sees_no_server, waits_blindly,
+};
 use crate::publish::{Place, check_out, print, publish, thresholds};
 use crate::screen::Screen;
 use crate::units::OrAuto;
@@ -28,8 +32,14 @@ pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
     if let Some(out) = &flags.out {
         check_out(out)?;
     }
+    let running = Running::default();
+    let admin = flags.admin.map(Admin::start).transpose()?;
     let interrupt = Interrupt::or_leave()?;
     let mut screen = Screen::new(quiet);
+    if let Some(admin) = &admin {
+        admin.ready(page(running.clone()))?;
+        screen.note(&format!("metrics: http://{}/metrics", admin.addr()));
+    }
     if waits_blindly(&plan) {
         screen.note("deaths wait for the server's pings, 60 s at most; --server-ping or --kill-at says more");
     }
@@ -38,7 +48,9 @@ pub(crate) fn run(flags: &Load, json: bool, quiet: bool) -> Outcome {
     let mut once = |asked: &Asked| -> Result<Reported, Failure> {
         let plan = planned(flags, asked)?;
         let hiccups = !flags.no_hiccups;
-        let job = Job { plan, driver, server_pids: flags.server_pid.clone(), hiccups };
+        let (server_pids, running) = (flags.server_pid.clone(), running.clone());
+        let sample_every = SAMPLE_EVERY;
+        let job = Job { plan, driver, server_pids, hiccups, sample_every, running };
         Ok(reported(&measure(job, &mut screen, &interrupt, || None)?, &thresholds))
     };
     let (report, (histograms, failure)) = match &flags.search {

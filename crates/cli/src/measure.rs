@@ -1,6 +1,8 @@
 //! One run, measured: the load generator, the observer of the dead and the sampler side by side,
 //! with what they show on the screen meanwhile.
 
+use crate::admin::load::Running;
+use crate::dashboard::Dashboard;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::live;
@@ -30,6 +32,10 @@ pub(crate) struct Job {
     pub server_pids: Vec<u32>,
     /// Whether the machine's own stops are counted.
     pub hiccups: bool,
+    /// How often it is looked at what processes and machine use.
+    pub sample_every: Duration,
+    /// Where the run is shown to those who ask from outside.
+    pub running: Running,
 }
 
 /// What came of it.
@@ -55,7 +61,8 @@ pub(crate) fn measure(
     let plan = job.plan.clone();
     let run = Run::start(job.plan, job.driver, watch.death_watch()).map_err(|e| run_error(&e))?;
     let cores = if job.hiccups { cores() } else { 0 };
-    let sampler = sample(&run, &watch, job.server_pids, cores)?;
+    let sampler = sample(&run, &watch, job.sample_every, job.server_pids, cores)?;
+    let mut board = Dashboard::new();
     let mut server_died = None;
     let mut phase = run.progress().phase();
     while !run.is_over() {
@@ -64,7 +71,9 @@ pub(crate) fn measure(
             phase = run.progress().phase();
             sampler.mark();
         }
-        screen.show(&live::progress(&plan, &run.progress(), watch.found()));
+        let (progress, found) = (run.progress(), watch.found());
+        job.running.show(&progress, found);
+        live::show(screen, &mut board, &plan, &progress, found);
         if server_died.is_none() {
             server_died = check();
         }
@@ -84,6 +93,7 @@ pub(crate) fn measure(
 fn sample(
     run: &Run,
     watch: &Watch,
+    every: Duration,
     server_pids: Vec<u32>,
     cores: usize,
 ) -> Result<Sampler, Failure> {
@@ -97,7 +107,7 @@ fn sample(
             watching: observer.as_ref().map_or(Duration::ZERO, |observer| observer.cpu()),
         }
     };
-    Sampler::start(SAMPLE_EVERY, server_pids, cores, gauges)
+    Sampler::start(every, server_pids, cores, gauges)
         .map_err(|e| Failure::run(format!("cannot start the sampler: {e}")))
 }
 
@@ -255,4 +265,5 @@ pub(crate) fn waits_blindly(plan: &Plan) -> bool {
 }
 
 const LOOK: Duration = Duration::from_millis(50);
-const SAMPLE_EVERY: Duration = Duration::from_millis(500);
+/// How often a run is sampled.
+pub(crate) const SAMPLE_EVERY: Duration = Duration::from_millis(500);

@@ -36,6 +36,22 @@ impl Screen {
     /// Tells how far the command is: refreshes the block, or says a line when the phase has changed
     /// or some seconds have passed.
     pub(crate) fn show(&mut self, progress: &Progress) {
+        let seconds = self.began.elapsed().as_secs();
+        self.show_drawn(progress, |_| one_below_the_other(progress, seconds));
+    }
+
+    /// Whether there is a terminal with room for a picture.
+    pub(crate) fn has_room(&self) -> bool {
+        let size = self.block.as_ref().map(|block| block.term.size());
+        size.is_some_and(|(rows, columns)| rows > PICTURE_ROWS && columns >= PICTURE_COLUMNS)
+    }
+
+    /// As [`show`](Self::show), where the block is a picture: `draw` is told how wide it may be.
+    pub(crate) fn show_drawn(
+        &mut self,
+        progress: &Progress,
+        draw: impl FnOnce(u16) -> Vec<String>,
+    ) {
         let pause = if self.block.is_some() { REFRESH_EVERY } else { SAY_EVERY };
         let due = self
             .shown
@@ -45,11 +61,10 @@ impl Screen {
             return;
         }
         self.shown = Some((progress.phase.clone(), Instant::now()));
-        let seconds = self.began.elapsed().as_secs();
         match &mut self.block {
             // A terminal that is gone is nobody's loss.
-            Some(block) => drop(block.draw(&one_below_the_other(progress, seconds))),
-            None => eprintln!("{}", in_a_row(progress, seconds)),
+            Some(block) => drop(block.draw(&draw(block.width()))),
+            None => eprintln!("{}", in_a_row(progress, self.began.elapsed().as_secs())),
         }
     }
 
@@ -85,16 +100,20 @@ struct Block {
 }
 
 impl Block {
+    /// How wide a line may be: the cursor has to find room behind it.
+    fn width(&self) -> u16 {
+        self.term.size().1.saturating_sub(1)
+    }
+
     fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         if self.height > 0 {
             self.term.move_cursor_up(self.height)?;
             self.term.write_str("\r")?;
             self.term.clear_to_end_of_screen()?;
         }
-        let width = usize::from(self.term.size().1).saturating_sub(1);
         for line in lines {
             // A line that is broken by the terminal would be two.
-            self.term.write_line(&truncate_str(line, width, "…"))?;
+            self.term.write_line(&truncate_str(line, self.width().into(), "…"))?;
         }
         self.height = lines.len();
         self.term.flush()
@@ -111,6 +130,10 @@ fn in_a_row(progress: &Progress, seconds: u64) -> String {
     let all: Vec<_> = progress.lines.iter().map(|(name, how)| format!("{name} {how}")).collect();
     format!("{seconds} s {}: {}", progress.phase, all.join("; "))
 }
+
+/// The least that a picture wants.
+const PICTURE_ROWS: u16 = 16;
+const PICTURE_COLUMNS: u16 = 60;
 
 const REFRESH_EVERY: Duration = Duration::from_millis(200);
 const SAY_EVERY: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! `serve`: a server that says one line when it listens, and drains when it is asked to end.
 
-use crate::admin::{About, Admin};
+use crate::admin::Admin;
+use crate::admin::server::{About, page};
 use crate::args::{App, LimitFlags, Policy, Serve};
 use crate::choice::{choose, impatience};
 use crate::exit::{Exit, Failure, Outcome};
@@ -45,7 +46,7 @@ fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outco
 
     if let Some(admin) = admin {
         let about = About { driver: server.driver().name(), heartbeat: config.shard.heartbeat };
-        admin.ready(Monitor::new(server.handle()), about)?;
+        admin.ready(page(Monitor::new(server.handle()), about))?;
     }
     let cut_short = catch_signals(server.handle(), flags.drain, quiet, admin)?;
     if flags.with_stdin {

@@ -1,8 +1,10 @@
 //! What a run shows while it goes on.
 
 use super::phase::Phase;
+use crate::record::{Tag, histogram};
 use crate::swarm::{Meter, Snapshot};
 use halfopen_driver::Counters;
+use hdrhistogram::Histogram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,6 +27,13 @@ impl Progress {
     /// How far the run has come.
     pub fn phase(&self) -> Phase {
         Phase::ALL[self.phase.load(Ordering::Relaxed)]
+    }
+
+    /// The times of all seconds that have ended, ns.
+    pub fn times(&self, tag: Tag) -> Histogram<u64> {
+        let mut sum = histogram();
+        self.meters.iter().for_each(|meter| meter.add_times(tag, &mut sum));
+        sum
     }
 
     /// What all swarms show together.

@@ -81,6 +81,7 @@ impl Ledger {
                 Tag::MessageService => &mut self.tally.service_ns,
             };
             total.add(&*current).expect("it grows as it needs");
+            self.meter.live.add(tag, current);
             current.reset();
         }
     }

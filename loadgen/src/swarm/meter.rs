@@ -1,5 +1,8 @@
 //! What a swarm shows of itself while it runs.
 
+use crate::record::{Tag, histogram};
+use hdrhistogram::Histogram;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -26,6 +29,34 @@ pub struct Meter {
     pub(super) send_late_ns: Gauge,
     pub(super) latency_p99_ns: Gauge,
     pub(super) rtt_p99_ns: Gauge,
+    pub(super) live: Live,
+}
+
+impl Meter {
+    /// Adds the times of the seconds that have ended to `sum`.
+    pub fn add_times(&self, tag: Tag, sum: &mut Histogram<u64>) {
+        self.live.add_to(tag, sum);
+    }
+}
+
+/// The times of all seconds that have ended: written once a second, so a lock costs nothing.
+#[derive(Debug, Default)]
+pub(super) struct Live(Mutex<[Option<Histogram<u64>>; 4]>);
+
+impl Live {
+    /// Takes in the times of a second.
+    pub(super) fn add(&self, tag: Tag, second: &Histogram<u64>) {
+        let mut all = self.0.lock().expect("nobody panics with it");
+        let sum = all[tag as usize].get_or_insert_with(histogram);
+        sum.add(second).expect("it grows as it needs");
+    }
+
+    fn add_to(&self, tag: Tag, sum: &mut Histogram<u64>) {
+        let all = self.0.lock().expect("nobody panics with it");
+        if let Some(times) = &all[tag as usize] {
+            sum.add(times).expect("it grows as it needs");
+        }
+    }
 }
 
 /// What all swarms of a run show together at one moment.

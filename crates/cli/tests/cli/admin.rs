@@ -1,8 +1,8 @@
 use crate::exposition::Page;
-use crate::program::{Served, wait_for};
+use crate::program::{Served, halfopen, wait_for};
 use halfopen_sim::skipped;
-use rustix::process::Signal;
-use std::io::{Read, Write};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -251,4 +251,43 @@ fn the_json_line_tells_where_the_metrics_are() {
     assert_eq!(fetch(&server, "/livez").0, 200);
     let said: serde_json::Value = serde_json::from_str(&server.line).unwrap();
     assert!(said["admin"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn a_load_tells_of_itself_while_it_goes_on() {
+    let server = Served::start(&["--ping-interval=100ms"]);
+    let url = server.url();
+    let flags = ["load", &url, "-c20", "-d60s", "-r200/s", "--client-ping=100ms", ADMIN];
+    let mut load = halfopen(&flags).spawn().unwrap();
+    let mut said = BufReader::new(load.stderr.take().unwrap()).lines();
+    let address = said.by_ref().find_map(|line| {
+        let line = line.unwrap();
+        Some(line.strip_prefix("metrics: http://")?.strip_suffix("/metrics")?.to_owned())
+    });
+    let address = address.unwrap();
+    let page = || {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        Page::read(answer.split_once("\r\n\r\n").unwrap().1)
+    };
+    let page = wait_for("answers of all kinds", || {
+        let page = page();
+        // Times are told when their second has ended.
+        let counts = ["message_latency", "message_service", "ping_rtt", "connect"];
+        let told = |name: &str| {
+            let name = format!("halfopen_load_{name}_seconds_count");
+            page.names().contains(name.as_str()) && page.value(&name) > 0.0
+        };
+        counts.into_iter().all(told).then_some(page)
+    });
+    assert_eq!(page.value("halfopen_load_connections"), 20.0);
+    assert_eq!(page.value("halfopen_load_opened_total"), 20.0);
+    assert_eq!(page.of("halfopen_load_phase", &[("phase", "steady")]), 1.0);
+    for name in ["messages_sent", "messages_received", "pings_seen", "client_pings_answered"] {
+        assert!(page.value(&format!("halfopen_load_{name}_total")) > 0.0, "{name}");
+    }
+    kill_process(Pid::from_child(&load), Signal::INT).unwrap();
+    assert_eq!(load.wait().unwrap().code(), Some(130));
 }

@@ -1,4 +1,5 @@
-use super::buckets::Buckets;
+use super::buckets::{Buckets, RTT_NS};
+use hdrhistogram::Histogram;
 use std::fmt::{Display, Write};
 
 /// The media type of what [`Exposition`] writes.
@@ -55,6 +56,11 @@ impl Exposition {
     pub fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) {
         self.head(name, help, "gauge");
         self.sample(name, labels, 1);
+    }
+
+    /// Times of nanoseconds, in seconds, with bounds from 100 µs to 30 s.
+    pub fn times(&mut self, name: &str, help: &str, times_ns: &Histogram<u64>) {
+        self.histogram(name, help, &Buckets::of(times_ns, &RTT_NS));
     }
 
     /// Times, in seconds.
