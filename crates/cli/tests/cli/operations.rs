@@ -3,12 +3,9 @@
 use crate::admin::metrics;
 use crate::exposition::Page;
 use crate::program::Served;
-use halfopen_sim::skipped;
 use std::collections::HashSet;
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 /// A file of the repository.
 pub(crate) fn file(path: &str) -> String {
@@ -133,80 +130,6 @@ fn the_container_is_built_by_the_compiler_that_the_workspace_asks_for() {
     let flags: Vec<&str> = words[1..].iter().map(String::as_str).collect();
     let flags: Vec<&str> = flags.into_iter().filter(|flag| !flag.contains("0.0.0.0")).collect();
     assert!(Served::start(&flags).line.starts_with("listening"));
-}
-
-#[test]
-fn every_command_in_the_manual_runs() {
-    if let Some(missing) = ["curl", "jq"].into_iter().find(|tool| !is_there(tool)) {
-        return skipped(&format!("no {missing}, so the commands of the manual are not run"));
-    }
-    let manual = file("docs/operations.md");
-    let place = tempfile::tempdir().unwrap();
-    // Stands for the profile of a container engine, which lies on a server of its own.
-    let profile = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}"#;
-    fs::write(place.path().join("default.json"), profile).unwrap();
-    let blocks = commands(&manual);
-    assert!(blocks.len() >= 4, "{blocks:?}");
-    for block in blocks {
-        run(&block, place.path());
-    }
-    let profile = fs::read(place.path().join("halfopen.json")).unwrap();
-    let profile: serde_json::Value = serde_json::from_slice(&profile).unwrap();
-    assert_eq!(profile["syscalls"][0]["names"][0], "io_uring_setup");
-}
-
-fn is_there(tool: &str) -> bool {
-    Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
-#[test]
-fn every_command_about_the_interval_runs() {
-    let place = tempfile::tempdir().unwrap();
-    let blocks = commands(&file("docs/which-interval.md"));
-    assert_eq!(blocks.len(), 3, "{blocks:?}");
-    blocks.iter().for_each(|block| run(block, place.path()));
-}
-
-/// The blocks of `sh` that are not marked as not to be run.
-fn commands(manual: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut before = "";
-    let mut lines = manual.lines();
-    while let Some(line) = lines.next() {
-        if line == "```sh" {
-            let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
-            if !before.starts_with("<!-- not run: ") {
-                blocks.push(block.join("\n"));
-            }
-        }
-        before = line;
-    }
-    blocks
-}
-
-/// Runs a block as a newcomer would, but on ports that are free.
-fn run(block: &str, place: &Path) {
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_halfopen"));
-    let path = std::env::var("PATH").unwrap();
-    let free: Vec<TcpListener> =
-        (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let ports: Vec<u16> = free.iter().map(|l| l.local_addr().unwrap().port()).collect();
-    drop(free);
-    let block = block.replace("9001", &ports[0].to_string()).replace("9100", &ports[1].to_string());
-    let output = Command::new("sh")
-        .args(["-euc", &block])
-        .current_dir(place)
-        .env("PATH", format!("{}:{path}", program.parent().unwrap().display()))
-        .env_remove("HALFOPEN_LOG")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{block}\n{}\n{text}",
-        String::from_utf8_lossy(&output.stdout)
-    );
 }
 
 /// All texts under a key, however deep.
