@@ -5,9 +5,9 @@
 //! is told with an interval: the bootstrap over the runs of either side, as wide as it has to be for
 //! all figures that are judged to lie in theirs 95 times in 100 (Bonferroni). Of so few runs that is
 //! as wide as the runs themselves lie apart, and one in a hundred is outside by chance; so a figure is
-//! *worse* only if its whole interval lies on the bad side of 1, and the medians differ by more than
-//! those of the same program do; *better* likewise; else *the same*, unless the interval is so wide
-//! that it may be either: *no verdict*. With fewer than [`RUNS`] runs on a side there is no interval,
+//! *worse* only if its whole interval lies on the bad side of 1, at least as far from 1 as half of the
+//! interval is wide, and the medians differ by more than those of the same program do; *better*
+//! likewise; *no verdict* if it lies nearer, or is so wide that it may be either; else *the same*. With fewer than [`RUNS`] runs on a side there is no interval,
 //! and what differs by more than single runs do has no verdict.
 //!
 //! Counts that ought to be zero and are not, where they were before, are worse however often it was
@@ -40,7 +40,7 @@ impl Noise {
 }
 
 /// So many runs of each side make an interval.
-pub const RUNS: usize = 3;
+pub const RUNS: usize = 5;
 
 /// How often the runs are drawn anew.
 const DRAWS: usize = 10_000;
@@ -252,15 +252,17 @@ impl Row {
         let noise = if self.interval.is_some() { noise.medians } else { noise.runs };
         let is_noise = ratio <= noise && ratio >= noise.recip();
         let [low, high] = self.interval.unwrap_or([0.0, f64::MAX]);
+        // Few runs make intervals that are too short: a near one has to keep its distance.
+        let is_far = |end: f64| end.ln().abs() >= (high / low).ln() / 2.0;
         let (less, more) = match better {
             Better::Less => (Judgement::Better, Judgement::Worse),
             Better::More => (Judgement::Worse, Judgement::Better),
         };
         self.judgement = Some(match () {
             () if is_noise => Judgement::Same,
-            () if low > 1.0 => more,
-            () if high < 1.0 => less,
-            () if high / low > TOO_WIDE => Judgement::NoVerdict,
+            () if low > 1.0 && is_far(low) => more,
+            () if high < 1.0 && is_far(high) => less,
+            () if low > 1.0 || high < 1.0 || high / low > TOO_WIDE => Judgement::NoVerdict,
             () => Judgement::Same,
         });
     }

@@ -133,9 +133,29 @@ fn a_figure_that_is_not_judged_of_itself_can_be() {
 }
 
 #[test]
-fn an_interval_holds_the_ratio_of_what_does_not_vary_and_wants_three_runs() {
+fn an_interval_holds_the_ratio_of_what_does_not_vary_and_wants_five_runs() {
     let side = [2.0; RUNS];
     assert_eq!(interval(&side, &[3.0; RUNS], ERROR), Some([1.5, 1.5]));
     assert_eq!(interval(&side[1..], &side, ERROR), None);
     assert_eq!(interval(&[0.0; RUNS], &side, ERROR), None);
+}
+
+#[test]
+fn an_interval_as_near_to_one_as_this_settles_nothing() {
+    let judged = |values: [f64; RUNS]| {
+        let (baseline, figure) = ([1.0, 1.0, 1.0, 2.0, 2.0], SLOW.to_owned());
+        let (median, ratio) = (Some(values[2]), Some(values[2]));
+        let mut row = Row {
+            figure,
+            baseline: Some(1.0),
+            value: median,
+            ratio,
+            interval: None,
+            judgement: None,
+        };
+        row.judge(Better::Less, &baseline, &values, ERROR);
+        row.judgement
+    };
+    assert_eq!(judged([2.2; RUNS]), Some(Judgement::NoVerdict));
+    assert_eq!(judged([4.0; RUNS]), Some(Judgement::Worse));
 }
