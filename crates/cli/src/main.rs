@@ -21,6 +21,7 @@ mod identity;
 mod input;
 mod interrupt;
 mod lab;
+mod labour;
 mod leftovers;
 mod live;
 mod load;

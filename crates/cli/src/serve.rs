@@ -6,6 +6,7 @@ use crate::args::{App, LimitFlags, Policy, Serve};
 use crate::choice::{choose, impatience};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::labour::Labour;
 use crate::log;
 use crate::units::{OrAuto, Typed};
 use halfopen_loadgen::report::number::count;
@@ -38,9 +39,11 @@ pub(crate) fn run(flags: &Serve, json: bool, quiet: bool) -> Outcome {
 fn serve(flags: &Serve, json: bool, quiet: bool, admin: Option<&Admin>) -> Outcome {
     let (_, note) = choose(flags.driver);
     let config = config(flags)?;
-    let server = match flags.app {
-        App::Echo => Server::start(&config, |_| Echo),
-        App::Ack => Server::start(&config, |_| Ack),
+    let server = match (flags.app, flags.work) {
+        (App::Echo, None) => Server::start(&config, |_| Echo),
+        (App::Echo, Some(work)) => Server::start(&config, |_| Labour { app: Echo, work }),
+        (App::Ack, None) => Server::start(&config, |_| Ack),
+        (App::Ack, Some(work)) => Server::start(&config, |_| Labour { app: Ack, work }),
     }
     .map_err(|error| failure(&error))?;
 

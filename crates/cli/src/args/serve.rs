@@ -44,6 +44,9 @@ pub(crate) struct Serve {
     /// What it answers: echo the message, or ack with the text ok
     #[arg(long, value_name = "APP", default_value = "echo")]
     pub app: App,
+    /// How long it keeps its core busy with each message before it answers, as an app would
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    pub work: Option<Duration>,
     /// How long it takes to send everyone away when it is asked to end
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
     pub drain: Duration,

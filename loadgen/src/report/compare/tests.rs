@@ -1,7 +1,6 @@
 use super::super::sample_run::sample;
 use super::*;
 use crate::death::Death;
-use serde_json::Value;
 
 fn alone(baseline: &Report, run: &Report) -> Comparison {
     compare(&[baseline], &[run], &Terms::default())
