@@ -5,8 +5,8 @@
 //! is told with an interval: the bootstrap over the runs of either side, as wide as it has to be for
 //! all figures that are judged to lie in theirs 95 times in 100 (Bonferroni). Of so few runs that is
 //! as wide as the runs themselves lie apart, and one in a hundred is outside by chance; so a figure is
-//! *worse* only if its whole interval lies on the bad side of 1, at least as far from 1 as half of the
-//! interval is wide, and the medians differ by more than those of the same program do; *better*
+//! *worse* only if its whole interval lies on the bad side of 1, at least as far from 1 as a tenth of
+//! the interval is wide, and the medians differ by more than those of the same program do; *better*
 //! likewise; *no verdict* if it lies nearer, or is so wide that it may be either; else *the same*. With fewer than [`RUNS`] runs on a side there is no interval,
 //! and what differs by more than single runs do has no verdict.
 //!
@@ -51,6 +51,9 @@ const ERROR: f64 = 0.05;
 /// An interval whose ends differ by more than this says neither that a figure is the same nor that
 /// it is not.
 const TOO_WIDE: f64 = 2.0;
+
+/// How far from 1 an interval has to lie, in parts of its own width.
+const DISTANCE: f64 = 0.1;
 
 /// Two sides by side.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -253,7 +256,7 @@ impl Row {
         let is_noise = ratio <= noise && ratio >= noise.recip();
         let [low, high] = self.interval.unwrap_or([0.0, f64::MAX]);
         // Few runs make intervals that are too short: a near one has to keep its distance.
-        let is_far = |end: f64| end.ln().abs() >= (high / low).ln() / 2.0;
+        let is_far = |end: f64| end.ln().abs() >= (high / low).ln() * DISTANCE;
         let (less, more) = match better {
             Better::Less => (Judgement::Better, Judgement::Worse),
             Better::More => (Judgement::Worse, Judgement::Better),

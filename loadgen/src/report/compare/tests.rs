@@ -155,6 +155,6 @@ fn an_interval_as_near_to_one_as_this_settles_nothing() {
         row.judge(Better::Less, &baseline, &values, ERROR);
         row.judgement
     };
-    assert_eq!(judged([2.2; RUNS]), Some(Judgement::NoVerdict));
+    assert_eq!(judged([2.1; RUNS]), Some(Judgement::NoVerdict));
     assert_eq!(judged([4.0; RUNS]), Some(Judgement::Worse));
 }
