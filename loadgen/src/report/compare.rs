@@ -7,8 +7,9 @@
 //! as wide as the runs themselves lie apart, and one in a hundred is outside by chance; so a figure is
 //! *worse* only if its whole interval lies on the bad side of 1, at least as far from 1 as a tenth of
 //! the interval is wide, and the medians differ by more than those of the same program do; *better*
-//! likewise; *no verdict* if it lies nearer, or is so wide that it may be either; else *the same*. With fewer than [`RUNS`] runs on a side there is no interval,
-//! and what differs by more than single runs do has no verdict.
+//! likewise; *no verdict* if it lies nearer, or is so wide that it may be either; else *the same*.
+//! With fewer than [`RUNS`] runs on a side there is no interval, and what differs by more than single
+//! runs do has no verdict.
 //!
 //! Counts that ought to be zero and are not, where they were before, are worse however often it was
 //! run.
