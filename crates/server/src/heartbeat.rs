@@ -219,6 +219,11 @@ impl Beat {
         }
     }
 
+    /// When the next ping is due, if the last one is answered.
+    pub fn next_ping(&self) -> Instant {
+        self.next_ping
+    }
+
     /// When the ping left that no byte has answered.
     pub fn asked(&self) -> Option<Instant> {
         (self.state == State::Asked).then_some(self.asked)

@@ -29,10 +29,10 @@ impl Peer<'_> {
         }
     }
 
-    /// A ping was answered. The wheel lets go of the end of its timeout, if the next ping is due
-    /// later: that end comes for nobody, and by then nothing of this connection is in the cache.
+    /// A ping was answered. The wheel lets go of what was to be looked at if it were not, or had not
+    /// left: that moment comes for nobody, and by then nothing of this connection is in the cache.
     fn answered(&mut self) {
-        if self.session.armed == Instant::FAR {
+        if self.session.armed >= self.session.beat.next_ping() {
             return;
         }
         let deadline = self.session.deadline(&self.shared.config);
